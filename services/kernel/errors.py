@@ -1,0 +1,176 @@
+"""The closed family of errors that every part of Switchyard raises and nothing else translates.
+
+A rule that is broken raises one of the classes below where it is broken. The class says what kind
+of trouble it is (one per gRPC status), the reason says which rule, and only the edge turns them
+into a status or an HTTP problem. Programmer errors are assertions and do not belong here.
+"""
+
+# ruff: noqa: N818 -- named as the gRPC status families are, so that a raise reads as a statement
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum, unique
+from typing import ClassVar, final
+
+
+@unique
+class Reason(StrEnum):
+    """Which rule was broken; the same words as payments.core.v1.ErrorReason, documented there."""
+
+    INVALID_FIELD = "INVALID_FIELD"
+    MALFORMED_REQUEST = "MALFORMED_REQUEST"
+    AMOUNT_MISSING = "AMOUNT_MISSING"
+    AMOUNT_NOT_POSITIVE = "AMOUNT_NOT_POSITIVE"
+    AMOUNT_OUT_OF_RANGE = "AMOUNT_OUT_OF_RANGE"
+    AMOUNT_TOO_PRECISE = "AMOUNT_TOO_PRECISE"
+    CURRENCY_UNKNOWN = "CURRENCY_UNKNOWN"
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    METHOD_UNKNOWN = "METHOD_UNKNOWN"
+    CARD_NUMBER_PRESENT = "CARD_NUMBER_PRESENT"
+    IDEMPOTENCY_KEY_MISMATCH = "IDEMPOTENCY_KEY_MISMATCH"
+    DEADLINE_REQUIRED = "DEADLINE_REQUIRED"
+    LEDGER_UNBALANCED = "LEDGER_UNBALANCED"
+
+    NOT_FOUND = "NOT_FOUND"
+
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+
+    IDEMPOTENCY_KEY_IN_FLIGHT = "IDEMPOTENCY_KEY_IN_FLIGHT"
+    VERSION_CONFLICT = "VERSION_CONFLICT"
+
+    ILLEGAL_STATE = "ILLEGAL_STATE"
+    NOT_CAPTURED = "NOT_CAPTURED"
+    ALREADY_REFUNDED = "ALREADY_REFUNDED"
+    REFUND_EXCEEDS_CAPTURED = "REFUND_EXCEEDS_CAPTURED"
+    CAPTURE_EXCEEDS_AUTHORIZED = "CAPTURE_EXCEEDS_AUTHORIZED"
+    NO_ROUTE = "NO_ROUTE"
+    POLICY_VIOLATION = "POLICY_VIOLATION"
+    LIVE_KEY_REFUSED = "LIVE_KEY_REFUSED"
+
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    SCOPE_MISSING = "SCOPE_MISSING"
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    API_KEY_EXPIRED = "API_KEY_EXPIRED"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+
+    RATE_LIMITED = "RATE_LIMITED"
+    OVERLOADED = "OVERLOADED"
+
+    UNAVAILABLE = "UNAVAILABLE"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field that broke one rule: `amount`, `amount.positive`, a sentence for the caller."""
+
+    field: str
+    rule: str
+    message: str
+
+
+class SwitchyardError(Exception):
+    """What all of the family share; raise one of the subclasses, never this."""
+
+    default_reason: ClassVar[Reason] = Reason.INTERNAL
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Reason | None = None,
+        violations: Sequence[FieldViolation] = (),
+        details: Mapping[str, str] | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = self.default_reason if reason is None else reason
+        self.violations = tuple(violations)
+        self.details = dict(details or {})
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        fields = "; ".join(f"{v.field}: {v.message} ({v.rule})" for v in self.violations)
+        return f"{self.message} [{self.reason}]" + (f": {fields}" if fields else "")
+
+
+@final
+class InvalidArgument(SwitchyardError):
+    """The request has no meaning whatever the state of the system; sending it again is no use."""
+
+    default_reason = Reason.INVALID_FIELD
+
+
+@final
+class NotFound(SwitchyardError):
+    """There is no such thing, or it belongs to another merchant, who must not learn which."""
+
+    default_reason = Reason.NOT_FOUND
+
+
+@final
+class Conflict(SwitchyardError):
+    """What was to be made exists already and is not the same."""
+
+    default_reason = Reason.ALREADY_EXISTS
+
+
+@final
+class InFlight(SwitchyardError):
+    """Another call is at work on the same thing, or got there first; read again, then retry."""
+
+    default_reason = Reason.IDEMPOTENCY_KEY_IN_FLIGHT
+
+
+@final
+class FailedPrecondition(SwitchyardError):
+    """The request is sound, but what it acts on is in no state to allow it."""
+
+    default_reason = Reason.ILLEGAL_STATE
+
+
+@final
+class PermissionDenied(SwitchyardError):
+    """The caller is known and may not do this."""
+
+    default_reason = Reason.PERMISSION_DENIED
+
+
+@final
+class Unauthenticated(SwitchyardError):
+    """The caller has not proven who they are."""
+
+    default_reason = Reason.UNAUTHENTICATED
+
+
+@final
+class ResourceExhausted(SwitchyardError):
+    """A limit is used up, the caller's or the system's; `retry_after` says when to come back."""
+
+    default_reason = Reason.RATE_LIMITED
+
+
+@final
+class Unavailable(SwitchyardError):
+    """Something this depends on cannot be reached now; the same call may succeed later."""
+
+    default_reason = Reason.UNAVAILABLE
+
+
+@final
+class DeadlineExceeded(SwitchyardError):
+    """Time ran out before the outcome was known; it may or may not have happened."""
+
+    default_reason = Reason.DEADLINE_EXCEEDED
+
+
+@final
+class Internal(SwitchyardError):
+    """Something that must not happen did; the message is for operators, not for the caller."""
+
+    default_reason = Reason.INTERNAL
