@@ -23,6 +23,15 @@ T = TypeVar("T")
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
 
+# Everything that talking to PostgreSQL can raise, short of a defect of ours.
+DATABASE_ERRORS: Final = (
+    OSError,
+    EOFError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
 SERIALIZATION_FAILURE: Final = "40001"
 DEADLOCK_DETECTED: Final = "40P01"
 
@@ -52,7 +61,7 @@ def is_connection_loss(error: BaseException) -> bool:
         # Class 08 is a broken connection, 57P a server shutting down, crashed or starting up;
         # 53300 is a server with no connection left.
         return (error.sqlstate or "").startswith(("08", "57P")) or error.sqlstate == "53300"
-    return isinstance(error, OSError | EOFError | TimeoutError)
+    return isinstance(error, OSError | EOFError | asyncpg.InternalClientError)
 
 
 def backoff_seconds(tries: int) -> float:
@@ -87,7 +96,7 @@ class Database:
                 timeout=patience.total_seconds(),
                 server_settings={"application_name": application_name},
             )
-        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        except DATABASE_ERRORS as error:
             raise Unavailable(f"cannot reach the database: {error}") from error
         return cls(url, pool, patience=patience)
 
@@ -105,10 +114,10 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A pooled connection; callers beyond the pool wait, bounded, and are then told to retry."""
+        """A pooled connection; who finds none waits, bounded, and is then told to retry."""
         try:
             connection = await self._pool.acquire(timeout=self._patience.total_seconds())
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DATABASE_ERRORS as error:
             raise Unavailable(
                 "no database connection became free", retry_after=timedelta(seconds=1)
             ) from error
