@@ -5,8 +5,6 @@ of trouble it is (one per gRPC status), the reason says which rule, and only the
 into a status or an HTTP problem. Programmer errors are assertions and do not belong here.
 """
 
-# ruff: noqa: N818 -- named as the gRPC status families are, so that a raise reads as a statement
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,50 +14,65 @@ from typing import ClassVar, final
 
 @unique
 class Reason(StrEnum):
-    """Which rule was broken; the same words as payments.core.v1.ErrorReason, documented there."""
+    """Which rule was broken: payments.core.v1.ErrorReason, which documents each with an example."""
 
-    INVALID_FIELD = "INVALID_FIELD"
-    MALFORMED_REQUEST = "MALFORMED_REQUEST"
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    BODY_MALFORMED = "BODY_MALFORMED"
+    ID_MALFORMED = "ID_MALFORMED"
     AMOUNT_MISSING = "AMOUNT_MISSING"
-    AMOUNT_NOT_POSITIVE = "AMOUNT_NOT_POSITIVE"
-    AMOUNT_OUT_OF_RANGE = "AMOUNT_OUT_OF_RANGE"
-    AMOUNT_TOO_PRECISE = "AMOUNT_TOO_PRECISE"
+    AMOUNT_INVALID = "AMOUNT_INVALID"
     CURRENCY_UNKNOWN = "CURRENCY_UNKNOWN"
-    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
     METHOD_UNKNOWN = "METHOD_UNKNOWN"
     CARD_NUMBER_PRESENT = "CARD_NUMBER_PRESENT"
+    PAGE_TOKEN_INVALID = "PAGE_TOKEN_INVALID"  # noqa: S105 -- a reason, not a secret
+    IDEMPOTENCY_KEY_MISSING = "IDEMPOTENCY_KEY_MISSING"
     IDEMPOTENCY_KEY_MISMATCH = "IDEMPOTENCY_KEY_MISMATCH"
+    TRANSACTION_UNBALANCED = "TRANSACTION_UNBALANCED"
+    ACCOUNT_MALFORMED = "ACCOUNT_MALFORMED"
+    CONFIG_INVALID = "CONFIG_INVALID"
+    URL_FORBIDDEN = "URL_FORBIDDEN"
     DEADLINE_REQUIRED = "DEADLINE_REQUIRED"
-    LEDGER_UNBALANCED = "LEDGER_UNBALANCED"
+    EVIDENCE_REQUIRED = "EVIDENCE_REQUIRED"
+    MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
 
     NOT_FOUND = "NOT_FOUND"
+    CONFIG_VERSION_NOT_FOUND = "CONFIG_VERSION_NOT_FOUND"
+    PROCESSOR_NOT_FOUND = "PROCESSOR_NOT_FOUND"
 
-    ALREADY_EXISTS = "ALREADY_EXISTS"
+    IDEMPOTENCY_IN_FLIGHT = "IDEMPOTENCY_IN_FLIGHT"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    STALE_VERSION = "STALE_VERSION"
 
-    IDEMPOTENCY_KEY_IN_FLIGHT = "IDEMPOTENCY_KEY_IN_FLIGHT"
-    VERSION_CONFLICT = "VERSION_CONFLICT"
-
-    ILLEGAL_STATE = "ILLEGAL_STATE"
-    NOT_CAPTURED = "NOT_CAPTURED"
+    ILLEGAL_STATE_TRANSITION = "ILLEGAL_STATE_TRANSITION"
+    AUTHORIZED_AMOUNT_EXCEEDED = "AUTHORIZED_AMOUNT_EXCEEDED"
+    REFUND_HEADROOM_EXCEEDED = "REFUND_HEADROOM_EXCEEDED"
     ALREADY_REFUNDED = "ALREADY_REFUNDED"
-    REFUND_EXCEEDS_CAPTURED = "REFUND_EXCEEDS_CAPTURED"
-    CAPTURE_EXCEEDS_AUTHORIZED = "CAPTURE_EXCEEDS_AUTHORIZED"
-    NO_ROUTE = "NO_ROUTE"
-    POLICY_VIOLATION = "POLICY_VIOLATION"
-    LIVE_KEY_REFUSED = "LIVE_KEY_REFUSED"
-
-    PERMISSION_DENIED = "PERMISSION_DENIED"
-    SCOPE_MISSING = "SCOPE_MISSING"
+    NOT_CAPTURED = "NOT_CAPTURED"
+    PAYMENT_IN_DOUBT = "PAYMENT_IN_DOUBT"
+    PAYMENT_NOT_IN_DOUBT = "PAYMENT_NOT_IN_DOUBT"
+    NO_CANDIDATE = "NO_CANDIDATE"
+    SPLIT_IMPOSSIBLE = "SPLIT_IMPOSSIBLE"
+    POLICY_VIOLATED = "POLICY_VIOLATED"
+    ACTION_EXPIRED = "ACTION_EXPIRED"
+    MERCHANT_SUSPENDED = "MERCHANT_SUSPENDED"
+    LEDGER_REJECTED = "LEDGER_REJECTED"
+    AMOUNT_OVERFLOW = "AMOUNT_OVERFLOW"
 
     UNAUTHENTICATED = "UNAUTHENTICATED"
-    API_KEY_EXPIRED = "API_KEY_EXPIRED"
     SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
 
+    QUEUE_FULL = "QUEUE_FULL"
     RATE_LIMITED = "RATE_LIMITED"
-    OVERLOADED = "OVERLOADED"
 
-    UNAVAILABLE = "UNAVAILABLE"
+    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    DATABASE_BUSY = "DATABASE_BUSY"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    BROKER_UNAVAILABLE = "BROKER_UNAVAILABLE"
+    PROCESSOR_UNAVAILABLE = "PROCESSOR_UNAVAILABLE"
+
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     INTERNAL = "INTERNAL"
 
@@ -103,7 +116,7 @@ class SwitchyardError(Exception):
 class InvalidArgument(SwitchyardError):
     """The request has no meaning whatever the state of the system; sending it again is no use."""
 
-    default_reason = Reason.INVALID_FIELD
+    default_reason = Reason.INVALID_ARGUMENT
 
 
 @final
@@ -124,14 +137,14 @@ class Conflict(SwitchyardError):
 class InFlight(SwitchyardError):
     """Another call is at work on the same thing, or got there first; read again, then retry."""
 
-    default_reason = Reason.IDEMPOTENCY_KEY_IN_FLIGHT
+    default_reason = Reason.IDEMPOTENCY_IN_FLIGHT
 
 
 @final
 class FailedPrecondition(SwitchyardError):
     """The request is sound, but what it acts on is in no state to allow it."""
 
-    default_reason = Reason.ILLEGAL_STATE
+    default_reason = Reason.ILLEGAL_STATE_TRANSITION
 
 
 @final
@@ -159,7 +172,7 @@ class ResourceExhausted(SwitchyardError):
 class Unavailable(SwitchyardError):
     """Something this depends on cannot be reached now; the same call may succeed later."""
 
-    default_reason = Reason.UNAVAILABLE
+    default_reason = Reason.SERVICE_UNAVAILABLE
 
 
 @final

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 import uuid_utils
 
-from services.kernel.errors import FieldViolation, InvalidArgument
+from services.kernel.errors import FieldViolation, InvalidArgument, Reason
 
 _UUID7_HEX = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,7 +41,11 @@ class Id(str):
         if not text.startswith(lead) or _UUID7_HEX.fullmatch(text, len(lead)) is None:
             message = f"must be {lead} and 32 lower-case hex digits"
             violation = FieldViolation("id", f"id.{cls.prefix}", message)
-            raise InvalidArgument(f"not a {cls.__name__}: {message}", violations=[violation])
+            raise InvalidArgument(
+                f"not a {cls.__name__}: {message}",
+                reason=Reason.ID_MALFORMED,
+                violations=[violation],
+            )
         return cls(text)
 
     @property
@@ -99,11 +103,11 @@ class EventId(Id, prefix="evt"):
     """A domain event, the same on every bus and in every inbox."""
 
 
-class TransactionId(Id, prefix="txn"):
+class LedgerTransactionId(Id, prefix="ltx"):
     """A balanced transaction in the ledger."""
 
 
-class EntryId(Id, prefix="ent"):
+class LedgerEntryId(Id, prefix="len"):
     """One leg of a ledger transaction."""
 
 

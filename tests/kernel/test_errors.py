@@ -9,15 +9,15 @@ from services.kernel import errors
 from services.kernel.errors import FieldViolation, Reason, SwitchyardError
 
 FAMILY = [
-    (errors.InvalidArgument, Reason.INVALID_FIELD),
+    (errors.InvalidArgument, Reason.INVALID_ARGUMENT),
     (errors.NotFound, Reason.NOT_FOUND),
     (errors.Conflict, Reason.ALREADY_EXISTS),
-    (errors.InFlight, Reason.IDEMPOTENCY_KEY_IN_FLIGHT),
-    (errors.FailedPrecondition, Reason.ILLEGAL_STATE),
+    (errors.InFlight, Reason.IDEMPOTENCY_IN_FLIGHT),
+    (errors.FailedPrecondition, Reason.ILLEGAL_STATE_TRANSITION),
     (errors.PermissionDenied, Reason.PERMISSION_DENIED),
     (errors.Unauthenticated, Reason.UNAUTHENTICATED),
     (errors.ResourceExhausted, Reason.RATE_LIMITED),
-    (errors.Unavailable, Reason.UNAVAILABLE),
+    (errors.Unavailable, Reason.SERVICE_UNAVAILABLE),
     (errors.DeadlineExceeded, Reason.DEADLINE_EXCEEDED),
     (errors.Internal, Reason.INTERNAL),
 ]
@@ -41,7 +41,7 @@ def test_every_reason_is_named_as_it_is_spelt() -> None:
 def test_an_error_survives_pickling_whole(kind: type[SwitchyardError]) -> None:
     error = kind(
         "limit reached",
-        reason=Reason.OVERLOADED,
+        reason=Reason.QUEUE_FULL,
         violations=[FieldViolation("amount", "amount.positive", "must be above zero")],
         details={"limit": "5"},
         retry_after=timedelta(seconds=30),
@@ -61,7 +61,7 @@ def test_the_text_of_an_error_names_reason_field_and_rule() -> None:
     )
 
     assert str(error) == (
-        "the request was refused [INVALID_FIELD]: amount: must be above zero (amount.positive)"
+        "the request was refused [INVALID_ARGUMENT]: amount: must be above zero (amount.positive)"
     )
     assert str(errors.NotFound("no such payment")) == "no such payment [NOT_FOUND]"
 

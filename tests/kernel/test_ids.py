@@ -91,7 +91,7 @@ def test_a_refusal_never_repeats_what_it_was_given(text: str) -> None:
     with pytest.raises(InvalidArgument) as refusal:
         PaymentId.parse(text)
     assert str(refusal.value) == (
-        "not a PaymentId: must be pay_ and 32 lower-case hex digits [INVALID_FIELD]: "
+        "not a PaymentId: must be pay_ and 32 lower-case hex digits [ID_MALFORMED]: "
         "id: must be pay_ and 32 lower-case hex digits (id.pay)"
     )
 

@@ -80,7 +80,7 @@ class CommitQueue(Generic[Unit, Answer]):
             if len(self) >= self._capacity:
                 raise ResourceExhausted(
                     f"{len(self)} writes are waiting already; nothing of this one was begun",
-                    reason=Reason.OVERLOADED,
+                    reason=Reason.QUEUE_FULL,
                     retry_after=_RETRY_AFTER,
                 )
             self._intents.append(waiting)
