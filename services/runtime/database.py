@@ -41,9 +41,10 @@ _LONGEST_PAUSE_SECONDS: Final = 0.25
 
 
 class Isolation(StrEnum):
-    """The two levels used here: the ledger's, and everybody else's."""
+    """The ledger's level, the one for reads that must agree, and everybody else's."""
 
     READ_COMMITTED = "READ COMMITTED"
+    REPEATABLE_READ = "REPEATABLE READ"
     SERIALIZABLE = "SERIALIZABLE"
 
 

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 _RETRY_AFTER: Final = timedelta(seconds=1)
 
 Verdict: TypeAlias = Answer | SwitchyardError
-"""What the loser of a claim is told: an answer (a replay, say) or an error of its own."""
+"""What one caller is told: an answer (a replay is one too) or an error of their own."""
 
 
 class BatchStore(Protocol[Unit_contra, Answer_co]):
@@ -44,15 +44,18 @@ class BatchStore(Protocol[Unit_contra, Answer_co]):
         ...
 
     async def claim(
-        self, connection: Connection, units: Sequence[Unit_contra]
+        self, connection: Connection, units: Sequence[Unit_contra], /
     ) -> Mapping[int, Verdict[Answer_co]]:
-        """Take what can be lost to another (a key, a version, headroom); losers by their index."""
+        """Take what can be lost to another (a version, headroom); losers by their index.
+
+        When there are any the transaction is rolled back, and the others are tried without them.
+        """
         ...
 
     async def write(
-        self, connection: Connection, units: Sequence[Unit_contra]
-    ) -> Sequence[Answer_co]:
-        """Write what no claim decides, in the same transaction; one answer a unit."""
+        self, connection: Connection, units: Sequence[Unit_contra], /
+    ) -> Sequence[Verdict[Answer_co]]:
+        """Write the winners; one verdict a unit, an error only for a unit that wrote nothing."""
         ...
 
 
@@ -164,24 +167,24 @@ class GroupCommit(Generic[Unit, Answer]):
         units = [waiting.unit for waiting in part]
         losers: dict[int, Verdict[Answer]] = {}
 
-        async def work(connection: Connection) -> Sequence[Answer]:
+        async def work(connection: Connection) -> Sequence[Verdict[Answer]]:
             losers.clear()
             losers.update(await self._store.claim(connection, units))
             if losers:
                 raise _ClaimsLost
-            answers = await self._store.write(connection, units)
-            assert len(answers) == len(units), "a store answers every unit it is given"
-            return answers
+            verdicts = await self._store.write(connection, units)
+            assert len(verdicts) == len(units), "a store answers every unit it is given"
+            return verdicts
 
         try:
-            answers = await self._session.run(work)
+            verdicts = await self._session.run(work)
         except _ClaimsLost:
             self.counts.losers += len(losers)
             return _answer_losers(part, losers)
         self.counts.batches += 1
         self.counts.units += len(part)
-        for waiting, answer in zip(part, answers, strict=True):
-            waiting.settle(answer)
+        for waiting, verdict in zip(part, verdicts, strict=True):
+            _tell(waiting, verdict)
         return []
 
 
@@ -193,11 +196,15 @@ def _answer_losers(
     part: Sequence[Waiting[Unit, Answer]], losers: Mapping[int, Verdict[Answer]]
 ) -> Sequence[Waiting[Unit, Answer]]:
     for index, verdict in losers.items():
-        if isinstance(verdict, SwitchyardError):
-            part[index].fail(verdict)
-        else:
-            part[index].settle(verdict)
+        _tell(part[index], verdict)
     return [waiting for index, waiting in enumerate(part) if index not in losers]
+
+
+def _tell(waiting: Waiting[Unit, Answer], verdict: Verdict[Answer]) -> None:
+    if isinstance(verdict, SwitchyardError):
+        waiting.fail(verdict)
+    else:
+        waiting.settle(verdict)
 
 
 def _give_up(part: Sequence[Waiting[Unit, Answer]], error: Exception) -> None:
