@@ -1,0 +1,5 @@
+"""What goes wrong with a server or channel before there is any call."""
+
+
+class ChannelError(Exception):
+    """A server cannot listen, or a channel cannot be made; one line that says what to do."""
