@@ -1,0 +1,7 @@
+"""The database's shape, step by step: one Alembic environment, one version directory per schema.
+
+Each folder under `versions` is a schema and a branch of its own: its first revision carries the
+schema's name as its branch label, every revision is named `<schema>_<number>` and stands in a file
+`<revision>_<what it does>.py`. `schemas` has the words they are written in; `payment-cli migrate`
+applies them.
+"""
