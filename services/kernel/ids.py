@@ -48,6 +48,16 @@ class Id(str):
             )
         return cls(text)
 
+    @classmethod
+    def of_hex(cls, digits: str) -> Self:
+        """The id of what a database keeps as a UUID, from its 32 hex digits."""
+        return cls(cls._lead + digits)
+
+    @property
+    def hex(self) -> str:
+        """The 32 hex digits behind the prefix, as a database keeps them."""
+        return self[len(self._lead) :]
+
     @property
     def created_at(self) -> datetime:
         """When the id was made, to the millisecond, as its UUIDv7 says."""
