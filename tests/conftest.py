@@ -37,7 +37,7 @@ def _renamed(url: str, name: str) -> str:
 @contextmanager
 def _short_folder() -> Iterator[Path]:
     # A socket's path may have about a hundred characters, which pytest's own folders use up.
-    folder = Path(tempfile.mkdtemp(prefix="sy-", dir="/tmp"))  # noqa: S108 -- private by mkdtemp
+    folder = Path(tempfile.mkdtemp(prefix="sy-", dir="/tmp"))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder)
@@ -76,9 +76,8 @@ def migrated_template(empty_database: DatabaseUrls) -> DatabaseUrls:
     """What every test's database is a copy of; nobody connects to it."""
     template = empty_database.named("template_migrated")
     with asyncio.Runner() as runner:
-        runner.run(
-            _execute(empty_database, "create database template_migrated owner switchyard_owner")
-        )
+        create = "create database template_migrated owner switchyard_owner"
+        runner.run(_execute(empty_database, create))
         runner.run(migrate(owner_url=template.owner, application_url=template.application))
     return template
 

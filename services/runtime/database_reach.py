@@ -12,6 +12,8 @@ import asyncpg
 from services.runtime.database import DATABASE_ERRORS, Connection
 from services.runtime.startup import StartupError
 
+URL_EXAMPLE: Final = "postgresql://login:password@host:5432/database"
+
 _PATIENCE: Final = timedelta(seconds=10)
 
 
@@ -36,25 +38,20 @@ def _why(error: Exception, url: str) -> str:
     place = _place(url)
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():
-            return (
-                f"{place} refuses the login {login_of(url)}: check its name, its password and"
-                " the server's pg_hba.conf"
-            )
+            why = f"{place} refuses the login {login_of(url)}: check its name and password"
         case asyncpg.InvalidCatalogNameError():
-            return f"{place} has no such database: create it or correct the name"
+            why = f"{place} has no such database: create it or correct the name"
         case asyncpg.TooManyConnectionsError() | asyncpg.CannotConnectNowError():
-            return f"{place} is busy ({error}): try again, or raise its max_connections"
+            why = f"{place} is busy ({error}): try again, or raise its max_connections"
         case TimeoutError():
-            return f"{place} did not answer in {_PATIENCE.seconds} s: check host, port and firewall"
+            why = f"{place} did not answer in {_PATIENCE.seconds} s: check host, port and firewall"
         case OSError():
-            return f"nobody answers at {place}: start the server or correct host and port"
+            why = f"nobody answers at {place}: start the server or correct host and port"
         case asyncpg.PostgresError():
-            return f"{place} refuses: {error}"
+            why = f"{place} refuses: {error}"
         case _:
-            return (
-                "this is no URL that PostgreSQL understands: it looks like"
-                " postgresql://login:password@host:5432/database"
-            )
+            why = f"not understood; it looks like {URL_EXAMPLE}"
+    return why
 
 
 def _place(url: str) -> str:

@@ -47,12 +47,12 @@ async def assert_application_login(connection: Connection) -> None:
     owned = await connection.fetchrow(_OWNED, list(schema_names()))
     if owned is not None and owned["owner"] == login:
         raise StartupError(
-            f"the application logs in as {login}, who owns {owned['what']}: {remedy}"
+            f"the application logs in as {login}, who owns the {owned['what']}: {remedy}"
         )
     if owned is not None:
         raise StartupError(
             f"the application logs in as {login}, who can become {owned['owner']}, the owner of"
-            f" {owned['what']}: {remedy}"
+            f" the {owned['what']}: {remedy}"
         )
     if not await connection.fetchval(_IS_MEMBER, APPLICATION_ROLE):
         raise StartupError(

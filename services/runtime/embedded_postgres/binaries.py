@@ -1,4 +1,4 @@
-"""Finds PostgreSQL's programs: those of the wheel that Switchyard depends on, else those on PATH."""
+"""Finds PostgreSQL's programs: those of the wheel Switchyard depends on, else those on PATH."""
 
 import importlib.util
 import re

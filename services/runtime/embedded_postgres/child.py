@@ -25,7 +25,7 @@ def spawn(
     # Linux ties the signal to the thread that forks; the main one lives as long as the process.
     assert threading.current_thread() is threading.main_thread()
     guard = (sys.executable, "-I", "-S", _GUARD, os.getpid(), account.uid, account.gid)
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 -- our own programs, and there is no shell
         [str(part) for part in (*guard, int(death_signal), *command)],
         stdin=subprocess.DEVNULL,
         stdout=log,

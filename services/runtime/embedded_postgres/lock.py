@@ -1,4 +1,4 @@
-"""A lock between processes that a process cannot leave behind: the kernel drops it with its holder."""
+"""A lock between processes that nobody can leave behind: the kernel drops it with its holder."""
 
 import asyncio
 import fcntl

@@ -61,18 +61,7 @@ _SETTINGS: Final = {
     "log_min_messages": "log",
 }
 
-_CREATE_LOGINS: Final = f"""
-do $$
-begin
-    if not exists (select from pg_roles where rolname = '{OWNER_LOGIN}') then
-        create role {OWNER_LOGIN} login createrole;
-    end if;
-    if not exists (select from pg_roles where rolname = '{APPLICATION_LOGIN}') then
-        create role {APPLICATION_LOGIN} login;
-    end if;
-end
-$$
-"""
+_LOGIN_EXISTS: Final = "select exists (select from pg_roles where rolname = $1)"
 _DATABASE_EXISTS: Final = "select exists (select from pg_database where datname = $1)"
 
 _NOT_YET: Final = (
@@ -249,7 +238,9 @@ async def _ensure_logins(place: Place) -> None:
     """The roles and the database; a start that was killed half-way is completed by the next."""
     connection = await _connect(place)
     try:
-        await connection.execute(_CREATE_LOGINS)
+        for login, right in ((OWNER_LOGIN, "createrole"), (APPLICATION_LOGIN, "nocreaterole")):
+            if not await connection.fetchval(_LOGIN_EXISTS, login):
+                await connection.execute(f"create role {login} login {right}")
         if not await connection.fetchval(_DATABASE_EXISTS, DATABASE_NAME):
             await connection.execute(f"create database {DATABASE_NAME} owner {OWNER_LOGIN}")
     finally:
