@@ -30,9 +30,7 @@ def copy(tmp_path: Path) -> Path:
     for name in ("services", "cli", "sandbox", "gen", ".importlinter"):
         source = _ROOT / name
         if source.is_dir():
-            shutil.copytree(
-                source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tmp_path)
     trial = tmp_path / "services" / "trial"

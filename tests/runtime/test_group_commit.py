@@ -201,9 +201,7 @@ async def test_writers_that_take_turns_by_advisory_lock_never_collide(database: 
 async def test_a_full_queue_refuses_intents_and_takes_facts(database: Database) -> None:
     writer = GroupCommit(database, TrialStore(), name="trial", capacity=10)
     intents = [asyncio.create_task(writer.submit(Write(f"i{n}"))) for n in range(15)]
-    facts = [
-        asyncio.create_task(writer.submit(Write(f"f{n}"), Admission.FACT)) for n in range(15)
-    ]
+    facts = [asyncio.create_task(writer.submit(Write(f"f{n}"), Admission.FACT)) for n in range(15)]
     outcomes = await asyncio.gather(*intents, return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, ResourceExhausted)]
     assert len(refused) == 5
