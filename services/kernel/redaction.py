@@ -90,7 +90,9 @@ def redact_text(text: str) -> str:
     text = _with_cards_masked(text)
     lowered = text.lower()
     if "cv" in lowered or "code" in lowered or "verification" in lowered:
-        return _CODE_IN_TEXT.sub(rf"\1{CODE_MASK}", text)
+        text, count = _CODE_IN_TEXT.subn(rf"\1{CODE_MASK}", text)
+        # A card after a dot was a code's decimals until the code was gone.
+        return _with_cards_masked(text) if count else text
     return text
 
 
@@ -207,9 +209,12 @@ def _cards_within(text: str, start: int, end: int) -> Iterator[Span]:
     digits = [int(character) for first, last in groups for character in text[first:last]]
     offsets = list(accumulate((last - first for first, last in groups), initial=0))
     luhn_sums = _luhn_sums(digits)
+    cards_end = -1
     for i, group in enumerate(groups):
         lengths = _card_lengths(tuple(digits[offsets[i] : offsets[i] + 4]))
-        if not lengths or _is_fraction(text, group.start):
+        # A dot after a card ends a sentence; after another number it begins the decimals.
+        is_fraction = _is_fraction(text, group.start) and cards_end != group.start - 1
+        if not lengths or is_fraction:
             continue
         for last in reversed(range(i, min(i + _MAX_DIGITS, len(groups)))):
             begin, stop = offsets[i], offsets[last + 1]
@@ -220,6 +225,7 @@ def _cards_within(text: str, start: int, end: int) -> Iterator[Span]:
                 and (sums[stop] - sums[begin]) % 10 == 0
                 and _is_plausible_grouping(text, groups[i : last + 1])
             ):
+                cards_end = max(cards_end, groups[last].end)
                 yield Span(group.start, groups[last].end)
                 break
 

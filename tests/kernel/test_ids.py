@@ -79,6 +79,13 @@ def test_anything_but_the_exact_form_is_refused(text: str) -> None:
     assert refusal.value.violations[0].rule == "id.pay"
 
 
+def test_an_id_goes_into_a_uuid_column_and_back() -> None:
+    payment_id = PaymentId.new()
+    assert payment_id == f"pay_{UUID(payment_id.hex).hex}"
+    assert PaymentId.of_hex(payment_id.hex) == payment_id
+    assert type(PaymentId.of_hex(payment_id.hex)) is PaymentId
+
+
 def test_one_kind_never_reads_anothers_id() -> None:
     with pytest.raises(InvalidArgument):
         RefundId.parse(PaymentId.new())
