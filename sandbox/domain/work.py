@@ -42,7 +42,11 @@ class Identity(TypedDict):
     created: int
 
 
-_NULL: Final = msgspec.Raw(b"null")
+NOTHING_BEFORE: Final = b"{}"
+
+
+def _nothing_before() -> msgspec.Raw:
+    return msgspec.Raw(NOTHING_BEFORE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +59,7 @@ class Event(Entity):
     type: str
     object_kind: str
     snapshot: msgspec.Raw
-    # JSON null unless this tells of an update.
-    previous: msgspec.Raw = _NULL
+    previous: msgspec.Raw = field(default_factory=_nothing_before)
     request_id: str | None = None
     idempotency_key: str | None = None
 
@@ -120,12 +123,13 @@ class Work:
 
     def emit(self, event_type: str, entity: Entity, *, previous: Entity | None = None) -> None:
         """Announce what happened to an entity; `previous` is how it was before an update."""
+        before = NOTHING_BEFORE if previous is None else codec.encode(previous)
         event = Event(
             **self.identity(Event),
             type=event_type,
             object_kind=entity.kind,
             snapshot=msgspec.Raw(codec.encode(entity)),
-            previous=msgspec.Raw(codec.encode(previous)),
+            previous=msgspec.Raw(before),
             request_id=self.origin.request_id,
             idempotency_key=self.origin.idempotency_key,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sandbox import codec
-from sandbox.domain.work import Event
+from sandbox.domain.work import NOTHING_BEFORE, Event
 from sandbox.errors import InvalidRequest
 from sandbox.listing import Condition, Filter, list_page
 from sandbox.parameters import Boolean, ListOf, Text, listing, operation
@@ -68,7 +68,7 @@ def event_shape(event: Event, view: View) -> Json:
     kind = kind_named(event.object_kind)
     data: Json = {"object": shape(codec.decode(kind, bytes(event.snapshot)), view)}
     previous = bytes(event.previous)
-    if previous != b"null":
+    if previous != NOTHING_BEFORE:
         before = shape(codec.decode(kind, previous), view)
         data["previous_attributes"] = _changed(before, data["object"])
     return {
