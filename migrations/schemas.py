@@ -12,6 +12,8 @@ from typing import Final
 import asyncpg
 from alembic import op
 
+# The revisions use its uuidv7().
+OLDEST_POSTGRES_MAJOR: Final = 18
 APPLICATION_ROLE: Final = "switchyard_app"
 VERSION_SCHEMA: Final = "migrations"
 VERSION_TABLE: Final = "alembic_version"

@@ -16,7 +16,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
 
-from migrations.schemas import APPLICATION_ROLE, VERSION_SCHEMA, VERSION_TABLE, VERSIONS
+from migrations.schemas import (
+    APPLICATION_ROLE,
+    OLDEST_POSTGRES_MAJOR,
+    VERSION_SCHEMA,
+    VERSION_TABLE,
+    VERSIONS,
+)
 from services.runtime.database import Connection
 from services.runtime.database_reach import login_of, reach
 from services.runtime.startup import StartupError
@@ -67,6 +73,7 @@ async def migrate(*, owner_url: str, application_url: str) -> tuple[AppliedRevis
         owner_url, setting="DATABASE_OWNER_URL", application_name="payment-cli migrate"
     )
     try:
+        _refuse_older_server(connection)
         await _wait_for_turn(connection)
         await _let_application_in(connection, login_of(owner_url), login_of(application_url))
         await connection.execute(_OPEN_VERSIONS)
@@ -93,6 +100,15 @@ async def assert_migrated(connection: Connection) -> None:
     if missing:
         raise StartupError(
             f"the database lacks the migrations up to {', '.join(missing)}: run payment-cli migrate"
+        )
+
+
+def _refuse_older_server(connection: Connection) -> None:
+    found = connection.get_server_version().major
+    if found < OLDEST_POSTGRES_MAJOR:
+        raise StartupError(
+            f"the server of DATABASE_OWNER_URL is PostgreSQL {found}: Switchyard needs"
+            f" {OLDEST_POSTGRES_MAJOR} or newer"
         )
 
 

@@ -1,8 +1,6 @@
 """The marks by which group commit knows whether a COMMIT happened whose reply was lost."""
 
-from alembic import op
-
-from migrations.schemas import create_schema, drop_schema, execute_script, grant
+from migrations.schemas import create_schema, execute_script, grant
 
 revision = "runtime_0001"
 down_revision = None
@@ -27,8 +25,3 @@ def upgrade() -> None:
         """
     )
     grant("select, insert, update, delete", on="runtime.commit_marks")
-
-
-def downgrade() -> None:
-    op.execute("drop table runtime.commit_marks")
-    drop_schema("runtime")

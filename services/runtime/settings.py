@@ -1,0 +1,161 @@
+"""What an operator can set, by environment variables, checked as a whole before anything starts.
+
+A field `grpc_port` is set by GRPC_PORT; an empty variable counts as not set. Whatever is wrong is
+said at once, one line a variable, and no line shows a secret.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.runtime.database_reach import URL_EXAMPLE, login_of
+from services.runtime.startup import StartupError
+
+_PREFIX: Final = "SWITCHYARD_"
+_TOKEN_CHARACTERS_MIN: Final = 32
+# Our own complaints are sentences; pydantic's are about types, and `wants` says it better.
+_OUR_COMPLAINT: Final = "setting"
+
+
+class SettingsError(StartupError):
+    """A setting is wrong or missing; each line names one and says what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+def _complaint(text: str) -> PydanticCustomError:
+    return PydanticCustomError(_OUR_COMPLAINT, "{text}", {"text": text})
+
+
+def _checked_url(url: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        is_postgres = parts.scheme in ("postgresql", "postgres") and parts.port != 0
+    except ValueError:
+        is_postgres = False
+    if not is_postgres:
+        raise _complaint("is no PostgreSQL URL")
+    if not login_of(url.get_secret_value()):
+        raise _complaint("names no login")
+    if parts.path in ("", "/"):
+        raise _complaint("names no database")
+    return url
+
+
+def _checked_token(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < _TOKEN_CHARACTERS_MIN:
+        raise _complaint("is too short to be safe")
+    return token
+
+
+def _lower_case(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_checked_url)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Token = Annotated[SecretStr, AfterValidator(_checked_token)]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each description completes "it wants …"."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    switchyard_home: Path = Field(
+        default=Path(".switchyard"), description="a folder for what Switchyard keeps"
+    )
+    database_url: DatabaseUrl | None = Field(default=None, description=URL_EXAMPLE)
+    database_owner_url: DatabaseUrl | None = Field(default=None, description=URL_EXAMPLE)
+    log_level: LogLevel = Field(default="info", description="debug, info, warning or error")
+    grpc_host: str = Field(default="127.0.0.1", description="an address of this machine")
+    grpc_port: Port = Field(
+        default=50051, description="a port number up to 65535, or 0 for any free one"
+    )
+    grpc_token: Token | None = Field(
+        default=None, description=f"a random text of {_TOKEN_CHARACTERS_MIN} characters or more"
+    )
+    grpc_tls_certificate: FilePath | None = Field(
+        default=None, description="a PEM file with the server's certificate chain"
+    )
+    grpc_tls_key: FilePath | None = Field(
+        default=None, description="a PEM file with the certificate's private key"
+    )
+    metrics_port: Port | None = Field(
+        default=None, description="a port number up to 65535, or 0 for any free one"
+    )
+    otel_traces_sampler_arg: float = Field(
+        default=0.01, ge=0, le=1, description="the share of traces to keep, from 0 to 1"
+    )
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether Switchyard brings its own PostgreSQL along."""
+        return self.database_url is None
+
+    @model_validator(mode="after")
+    def _pairs_are_complete(self) -> Self:
+        if self.database_owner_url is not None and self.database_url is None:
+            raise _complaint(
+                "DATABASE_OWNER_URL is set and DATABASE_URL is not: set the application's login too"
+            )
+        if (self.grpc_tls_certificate is None) != (self.grpc_tls_key is None):
+            raise _complaint(
+                "GRPC_TLS_CERTIFICATE and GRPC_TLS_KEY belong together: set both or neither"
+            )
+        return self
+
+
+def load_settings(**given: Any) -> Settings:
+    """The environment's settings; what is given (by the command line) and not None goes first."""
+    problems = _misspelt()
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = Settings(**chosen)
+    except ValidationError as error:
+        problems += [_line(problem) for problem in error.errors(include_context=False)]
+    if problems:
+        # The cause would show in a traceback what the lines leave out.
+        raise SettingsError("\n".join(dict.fromkeys(problems))) from None
+    return settings
+
+
+def _misspelt() -> list[str]:
+    """Variables under our prefix that look like one of ours.
+
+    Others are let be: Kubernetes makes SWITCHYARD_PORT and the like for a service of that name.
+    """
+    ours = [name.upper() for name in Settings.model_fields]
+    endings = [name.removeprefix(_PREFIX) for name in ours]
+    problems = []
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name not in ours:
+            for close in difflib.get_close_matches(name.removeprefix(_PREFIX), endings, 1, 0.7):
+                meant = ours[endings.index(close)]
+                problems.append(f"{name} is no setting: did you mean {meant}?")
+    return problems
+
+
+def _line(problem: ErrorDetails) -> str:
+    if not problem["loc"]:
+        return problem["msg"]
+    field = str(problem["loc"][0])
+    what = problem["msg"] if problem["type"] == _OUR_COMPLAINT else "is wrong"
+    return f"{field.upper()} {what}: it wants {Settings.model_fields[field].description}"
