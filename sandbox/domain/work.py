@@ -45,10 +45,6 @@ class Identity(TypedDict):
 NOTHING_BEFORE: Final = b"{}"
 
 
-def _nothing_before() -> msgspec.Raw:
-    return msgspec.Raw(NOTHING_BEFORE)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event(Entity):
     """Something that happened, with the entity as it was right then."""
@@ -59,7 +55,8 @@ class Event(Entity):
     type: str
     object_kind: str
     snapshot: msgspec.Raw
-    previous: msgspec.Raw = field(default_factory=_nothing_before)
+    # How the entity was before, if this event tells of an update.
+    previous: msgspec.Raw
     request_id: str | None = None
     idempotency_key: str | None = None
 
