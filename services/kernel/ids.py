@@ -113,6 +113,10 @@ class EventId(Id, prefix="evt"):
     """A domain event, the same on every bus and in every inbox."""
 
 
+class DeadLetterId(Id, prefix="dlq"):
+    """A message that its consumer has given up on."""
+
+
 class LedgerTransactionId(Id, prefix="ltx"):
     """A balanced transaction in the ledger."""
 
@@ -131,6 +135,10 @@ class WebhookEventId(Id, prefix="whe"):
 
 class WebhookEndpointId(Id, prefix="whep"):
     """A merchant's own address for our webhooks."""
+
+
+class WebhookSecretId(Id, prefix="whs"):
+    """A secret that signs what goes to a merchant's endpoint: its public id, never the secret."""
 
 
 class WebhookDeliveryId(Id, prefix="whd"):

@@ -10,6 +10,8 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REQUIRES_ACTION = "requires_action"
+    # The processor took the order and tells later how it ended, as with some refunds.
+    PENDING = "pending"
     # It may have happened: it is looked up, never failed over.
     UNKNOWN = "unknown"
 

@@ -5,11 +5,12 @@ import pytest
 from services.kernel.outcome import ErrorCode, Outcome
 
 
-def test_outcomes_are_these_four() -> None:
+def test_outcomes_are_these_five() -> None:
     assert {outcome.value for outcome in Outcome} == {
         "succeeded",
         "failed",
         "requires_action",
+        "pending",
         "unknown",
     }
 

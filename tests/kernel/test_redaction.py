@@ -121,13 +121,16 @@ def test_one_wrong_digit_makes_it_no_card(card: str, position: int, shift: int) 
         luhn_completed("900000000000000"),
         luhn_completed("42424242424242424242"),
         luhn_completed("42424242424"),
+        luhn_completed("4242424242424"),
+        luhn_completed("2721424242424242"[:15]),
+        luhn_completed("2220424242424242"[:15]),
         "0." + "4242424242424242",
         "latency 424.2424242424242 ms",
         "9223372036854775807",
         "4242424242424242" * 2,
         "00000000-4242-7242-8242-424242424242",
         "sha 4242424242424242abcdef4242424242424242",
-        "30-12-2026 10-15-30",
+        "30-12-2026 10-15-07",
         "+49 30 1234567 ext 12",
     ],
 )
@@ -206,6 +209,10 @@ def test_nested_values_are_redacted_by_content_and_by_name() -> None:
         "japan": 123,
         "huge": 10**5000,
     }
+
+
+def test_a_field_is_known_by_the_end_of_a_long_path() -> None:
+    assert find_card_data({"a" * 100: {"cvc": "123"}}) == ("a" * 100 + ".cvc",)
 
 
 def test_redaction_never_goes_deeper_than_it_can() -> None:
