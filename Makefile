@@ -37,10 +37,20 @@ format: $(READY) ## put code and contracts into their one layout
 lint: $(READY) ## check contracts, generated code, style, types and layers
 	@$(BIN)/buf lint
 	@$(BIN)/buf format --diff --exit-code
+	@$(BIN)/python -m tools.contracts current
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+generate: $(READY) ## make gen/ anew from proto/
+	@$(BIN)/python -m tools.contracts generate
+
+breaking: $(READY) ## compare the contracts with the last released ones
+	@$(BIN)/python -m tools.contracts breaking
+
+release-contracts: $(READY) ## release the contracts; the version follows from what changed (or VERSION=1.0.0)
+	@$(BIN)/python -m tools.contracts release $(VERSION)
 
 clean: ## remove what set-up and runs have left (the data in .switchyard stays)
 	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -73,7 +73,7 @@ class ContractViolation(_message.Message):
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The violation's id ("cvi_…")."""
+    """The violation's id ("viol_…")."""
     contract_id: _builtins.str
     """The contract that was broken."""
     request_id: _builtins.str
@@ -173,7 +173,7 @@ class ContractReport(_message.Message):
     VIOLATIONS_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The report's id ("crp_…")."""
+    """The report's id ("rpt_…")."""
     @_builtins.property
     def period_from(self) -> _timestamp_pb2.Timestamp:
         """The first moment that it covers."""

@@ -52,7 +52,7 @@ class ContractViolated(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     MONEY_AT_RISK_FIELD_NUMBER: _builtins.int
     violation_id: _builtins.str
-    """The violation ("cvi_…"); empty when it is for the contract monitor to record."""
+    """The violation ("viol_…"); empty when it is for the contract monitor to record."""
     contract_id: _builtins.str
     """The contract that was broken, such as "router/timeout"."""
     severity: _validation_issue_pb2.Severity.ValueType
@@ -94,7 +94,7 @@ class ContractEscalated(_message.Message):
     EXTERNAL_REPORTS_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
     report_id: _builtins.str
-    """The report ("crp_…") that found it."""
+    """The report ("rpt_…") that found it."""
     contract_id: _builtins.str
     """The contract concerned."""
     count: _builtins.int

@@ -75,7 +75,7 @@ class Envelope(_message.Message):
     schema_version: _builtins.int
     """The version of the payload's meaning, raised when a reader has to treat it differently."""
     sequence: _builtins.int
-    """Its position among the messages with the same key, without gaps, from one."""
+    """Its position among the messages with the same key; one that comes later has a greater one."""
     request_id: _builtins.str
     """The request ("req_…") that brought it about; empty when none did."""
     @_builtins.property

@@ -295,7 +295,7 @@ class PaymentDisputed(_message.Message):
     AMOUNT_EXCESS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     dispute_id: _builtins.str
-    """The dispute ("dis_…")."""
+    """The dispute ("dp_…")."""
     reason: _builtins.str
     """The processor's word for the reason, such as "fraudulent"."""
     @_builtins.property
@@ -332,7 +332,7 @@ class PaymentDisputeClosed(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     WON_FIELD_NUMBER: _builtins.int
     dispute_id: _builtins.str
-    """The dispute ("dis_…")."""
+    """The dispute ("dp_…")."""
     won: _builtins.bool
     """Whether the merchant keeps it."""
     @_builtins.property
@@ -499,7 +499,7 @@ class PaymentPostingRejected(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     posting_id: _builtins.str
-    """The posting ("pst_…")."""
+    """The posting ("post_…")."""
     idempotency_key: _builtins.str
     """The key that it was posted under."""
     @_builtins.property

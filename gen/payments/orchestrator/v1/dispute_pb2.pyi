@@ -67,7 +67,7 @@ class Dispute(_message.Message):
     OPENED_AT_FIELD_NUMBER: _builtins.int
     CLOSED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The dispute's id ("dis_…")."""
+    """The dispute's id ("dp_…")."""
     payment_id: _builtins.str
     """The payment ("pay_…") that is disputed."""
     merchant_id: _builtins.str
@@ -81,7 +81,7 @@ class Dispute(_message.Message):
     processor_id: _builtins.str
     """The processor that tells of it."""
     processor_reference: _builtins.str
-    """The processor's own id of it, such as "dp_…"."""
+    """The processor's own id of it, such as the "dp_…" of Stripe."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The amount that is disputed."""

@@ -1041,7 +1041,7 @@ class GetDisputeRequest(_message.Message):
     merchant_id: _builtins.str
     """The merchant ("mer_…") whose it must be; empty for an operator, who sees them all."""
     dispute_id: _builtins.str
-    """The dispute ("dis_…")."""
+    """The dispute ("dp_…")."""
     def __init__(
         self,
         *,

@@ -117,7 +117,7 @@ class Posting(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     POSTED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The posting's id ("pst_…")."""
+    """The posting's id ("post_…")."""
     payment_id: _builtins.str
     """The payment ("pay_…") that it belongs to."""
     merchant_id: _builtins.str
@@ -125,7 +125,7 @@ class Posting(_message.Message):
     kind: Global___PostingKind.ValueType
     """What it books."""
     idempotency_key: _builtins.str
-    """The key under which the ledger writes it once, such as "capture:stp_…"."""
+    """The key under which the ledger writes it once, such as "capture:step_…"."""
     state: Global___PostingState.ValueType
     """How far the ledger has followed."""
     transaction_id: _builtins.str

@@ -136,9 +136,9 @@ class RefundPart(_message.Message):
     PROCESSOR_REFERENCE_FIELD_NUMBER: _builtins.int
     ERROR_CODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The part's id ("rpt_…")."""
+    """The part's id ("rep_…")."""
     step_id: _builtins.str
-    """The step ("stp_…") that it returns from."""
+    """The step ("step_…") that it returns from."""
     state: Global___RefundState.ValueType
     """Where it stands."""
     processor_id: _builtins.str

@@ -70,7 +70,7 @@ class Attempt(_message.Message):
     payment_id: _builtins.str
     """The payment ("pay_…") that the attempt belongs to."""
     step_id: _builtins.str
-    """The step ("stp_…") that the attempt belongs to."""
+    """The step ("step_…") that the attempt belongs to."""
     merchant_id: _builtins.str
     """The merchant ("mer_…") whose payment it is."""
     processor_id: _builtins.str

@@ -127,7 +127,7 @@ class ProcessorEvent(_message.Message):
     processor_reference: _builtins.str
     """The processor's own id of the hold that this is about, such as "pi_…"."""
     object_id: _builtins.str
-    """The processor's own id of the thing that changed, such as "re_…" or "dp_…"."""
+    """The processor's own id of the thing that changed, such as the "re_…" of Stripe."""
     error_code: _error_code_pb2.ErrorCode.ValueType
     """Why it failed; unspecified unless the event tells of a failure."""
     native_reason: _builtins.str

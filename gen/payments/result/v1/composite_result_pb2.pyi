@@ -145,7 +145,7 @@ class StepResult(_message.Message):
     step_index: _builtins.int
     """The position of the step in the plan, from zero."""
     step_id: _builtins.str
-    """The step's id ("stp_…")."""
+    """The step's id ("step_…")."""
     state: Global___StepState.ValueType
     """Where the step stands."""
     processor_id: _builtins.str

@@ -65,7 +65,7 @@ class MerchantDelivery(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     SETTLED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The delivery's id ("dlv_…"), which the merchant sees as webhook-id and may deduplicate by."""
+    """The delivery's id ("whd_…"), which the merchant sees as webhook-id and may deduplicate by."""
     merchant_id: _builtins.str
     """The merchant ("mer_…") that is told."""
     endpoint_name: _builtins.str

@@ -158,7 +158,7 @@ class GetDeliveryRequest(_message.Message):
     merchant_id: _builtins.str
     """The merchant ("mer_…") whose it must be; empty for an operator, who sees them all."""
     delivery_id: _builtins.str
-    """The delivery ("dlv_…")."""
+    """The delivery ("whd_…")."""
     def __init__(
         self,
         *,
@@ -288,7 +288,7 @@ class ReplayDeliveriesRequest(_message.Message):
     """Whether to leave out all that did not fail."""
     @_builtins.property
     def delivery_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Certain deliveries ("dlv_…"), at most 1,000; empty for all that the rest describes."""
+        """Certain deliveries ("whd_…"), at most 1,000; empty for all that the rest describes."""
 
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:

@@ -1,0 +1,1 @@
+"""What building Switchyard needs and running it does not: code from contracts, and releases."""
