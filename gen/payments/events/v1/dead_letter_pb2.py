@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from payments.events.v1 import envelope_pb2 as payments_dot_events_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$payments/events/v1/dead_letter.proto\x12\x12payments.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!payments/events/v1/envelope.proto\"\x83\x04\n\nDeadLetter\x12\x1a\n\x08\x63onsumer\x18\x01 \x01(\tR\x08\x63onsumer\x12\x19\n\x08\x65vent_id\x18\x02 \x01(\tR\x07\x65ventId\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x10\n\x03key\x18\x04 \x01(\tR\x03key\x12\x12\n\x04type\x18\x05 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x06 \x01(\x0cR\x07payload\x12\x38\n\x08\x65nvelope\x18\x07 \x01(\x0b\x32\x1c.payments.events.v1.EnvelopeR\x08\x65nvelope\x12\x45\n\x07headers\x18\x08 \x03(\x0b\x32+.payments.events.v1.DeadLetter.HeadersEntryR\x07headers\x12\x14\n\x05\x65rror\x18\t \x01(\tR\x05\x65rror\x12#\n\rattempt_count\x18\n \x01(\x05R\x0c\x61ttemptCount\x12;\n\x0boccurred_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\noccurredAt\x12\x33\n\x07\x64ied_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06\x64iedAt\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"L\n\x13\x44\x65\x61\x64LetterReference\x12\x1a\n\x08\x63onsumer\x18\x01 \x01(\tR\x08\x63onsumer\x12\x19\n\x08\x65vent_id\x18\x02 \x01(\tR\x07\x65ventIdb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$payments/events/v1/dead_letter.proto\x12\x12payments.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!payments/events/v1/envelope.proto\"\x94\x05\n\nDeadLetter\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08\x63onsumer\x18\x02 \x01(\tR\x08\x63onsumer\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x10\n\x03key\x18\x04 \x01(\tR\x03key\x12\x1d\n\nmessage_id\x18\x05 \x01(\tR\tmessageId\x12\x12\n\x04type\x18\x06 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x07 \x01(\x0cR\x07payload\x12\x38\n\x08\x65nvelope\x18\x08 \x01(\x0b\x32\x1c.payments.events.v1.EnvelopeR\x08\x65nvelope\x12\x45\n\x07headers\x18\t \x03(\x0b\x32+.payments.events.v1.DeadLetter.HeadersEntryR\x07headers\x12\x14\n\x05\x65rror\x18\n \x01(\tR\x05\x65rror\x12#\n\rattempt_count\x18\x0b \x01(\x05R\x0c\x61ttemptCount\x12\x39\n\x05state\x18\x0c \x01(\x0e\x32#.payments.events.v1.DeadLetterStateR\x05state\x12@\n\x0e\x66irst_tried_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0c\x66irstTriedAt\x12\x33\n\x07\x64ied_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06\x64iedAt\x12;\n\x0breplayed_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nreplayedAt\x1a:\n\x0cHeadersEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01*p\n\x0f\x44\x65\x61\x64LetterState\x12!\n\x1d\x44\x45\x41\x44_LETTER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44_LETTER_STATE_DEAD\x10\x01\x12\x1e\n\x1a\x44\x45\x41\x44_LETTER_STATE_REPLAYED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DEADLETTER_HEADERSENTRY']._loaded_options = None
   _globals['_DEADLETTER_HEADERSENTRY']._serialized_options = b'8\001'
+  _globals['_DEADLETTERSTATE']._serialized_start=791
+  _globals['_DEADLETTERSTATE']._serialized_end=903
   _globals['_DEADLETTER']._serialized_start=129
-  _globals['_DEADLETTER']._serialized_end=644
-  _globals['_DEADLETTER_HEADERSENTRY']._serialized_start=586
-  _globals['_DEADLETTER_HEADERSENTRY']._serialized_end=644
-  _globals['_DEADLETTERREFERENCE']._serialized_start=646
-  _globals['_DEADLETTERREFERENCE']._serialized_end=722
+  _globals['_DEADLETTER']._serialized_end=789
+  _globals['_DEADLETTER_HEADERSENTRY']._serialized_start=731
+  _globals['_DEADLETTER_HEADERSENTRY']._serialized_end=789
 # @@protoc_insertion_point(module_scope)

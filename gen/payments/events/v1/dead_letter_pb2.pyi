@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from payments.events.v1 import envelope_pb2 as _envelope_pb2
 import builtins as _builtins
 import sys
@@ -20,10 +21,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _DeadLetterState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeadLetterStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeadLetterState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEAD_LETTER_STATE_UNSPECIFIED: _DeadLetterState.ValueType  # 0
+    """The state was not said."""
+    DEAD_LETTER_STATE_DEAD: _DeadLetterState.ValueType  # 1
+    """It waits for someone to look."""
+    DEAD_LETTER_STATE_REPLAYED: _DeadLetterState.ValueType  # 2
+    """It was given to the consumer again."""
+
+class DeadLetterState(_DeadLetterState, metaclass=_DeadLetterStateEnumTypeWrapper):
+    """DeadLetterState is where a dead letter stands."""
+
+DEAD_LETTER_STATE_UNSPECIFIED: DeadLetterState.ValueType  # 0
+"""The state was not said."""
+DEAD_LETTER_STATE_DEAD: DeadLetterState.ValueType  # 1
+"""It waits for someone to look."""
+DEAD_LETTER_STATE_REPLAYED: DeadLetterState.ValueType  # 2
+"""It was given to the consumer again."""
+Global___DeadLetterState: _TypeAlias = DeadLetterState  # noqa: Y015
+
 @_typing.final
 class DeadLetter(_message.Message):
-    """DeadLetter is a message that a consumer gave up on. A copy goes to the topic payment.dlq: the
-    same bytes under the same key, with consumer, error and attempts in its headers.
+    """DeadLetter is a message that a consumer gave up on. On the topic payment.dlq it is this message,
+    under the key of the message that died.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -48,26 +73,31 @@ class DeadLetter(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    ID_FIELD_NUMBER: _builtins.int
     CONSUMER_FIELD_NUMBER: _builtins.int
-    EVENT_ID_FIELD_NUMBER: _builtins.int
     TOPIC_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
     ENVELOPE_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
-    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FIRST_TRIED_AT_FIELD_NUMBER: _builtins.int
     DIED_AT_FIELD_NUMBER: _builtins.int
+    REPLAYED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The dead letter's id ("dlq_…")."""
     consumer: _builtins.str
     """The consumer that gave up, such as "orchestrator.confirm"."""
-    event_id: _builtins.str
-    """The message's id ("evt_…")."""
     topic: _builtins.str
     """The topic that the message came from."""
     key: _builtins.str
     """The key that it had."""
+    message_id: _builtins.str
+    """The message's id ("evt_…"); empty when it cannot be read."""
     type: _builtins.str
     """The name of its payload's message; empty when it cannot be read."""
     payload: _builtins.bytes
@@ -76,6 +106,8 @@ class DeadLetter(_message.Message):
     """What the last failure was."""
     attempt_count: _builtins.int
     """How often the consumer tried."""
+    state: Global___DeadLetterState.ValueType
+    """Where it stands."""
     @_builtins.property
     def envelope(self) -> _envelope_pb2.Envelope:
         """The message decoded; unset in lists, and when it cannot be read."""
@@ -85,59 +117,40 @@ class DeadLetter(_message.Message):
         """The headers that it had."""
 
     @_builtins.property
-    def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """When what the message tells of was committed."""
+    def first_tried_at(self) -> _timestamp_pb2.Timestamp:
+        """When the message was first tried."""
 
     @_builtins.property
     def died_at(self) -> _timestamp_pb2.Timestamp:
         """When the consumer gave up."""
 
+    @_builtins.property
+    def replayed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last given to the consumer again; unset when it was not."""
+
     def __init__(
         self,
         *,
+        id: _builtins.str = ...,
         consumer: _builtins.str = ...,
-        event_id: _builtins.str = ...,
         topic: _builtins.str = ...,
         key: _builtins.str = ...,
+        message_id: _builtins.str = ...,
         type: _builtins.str = ...,
         payload: _builtins.bytes = ...,
         envelope: _envelope_pb2.Envelope | None = ...,
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         error: _builtins.str = ...,
         attempt_count: _builtins.int = ...,
-        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___DeadLetterState.ValueType = ...,
+        first_tried_at: _timestamp_pb2.Timestamp | None = ...,
         died_at: _timestamp_pb2.Timestamp | None = ...,
+        replayed_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["died_at", b"died_at", "envelope", b"envelope", "occurred_at", b"occurred_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["died_at", b"died_at", "envelope", b"envelope", "first_tried_at", b"first_tried_at", "replayed_at", b"replayed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "consumer", b"consumer", "died_at", b"died_at", "envelope", b"envelope", "error", b"error", "event_id", b"event_id", "headers", b"headers", "key", b"key", "occurred_at", b"occurred_at", "payload", b"payload", "topic", b"topic", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "consumer", b"consumer", "died_at", b"died_at", "envelope", b"envelope", "error", b"error", "first_tried_at", b"first_tried_at", "headers", b"headers", "id", b"id", "key", b"key", "message_id", b"message_id", "payload", b"payload", "replayed_at", b"replayed_at", "state", b"state", "topic", b"topic", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeadLetter: _TypeAlias = DeadLetter  # noqa: Y015
-
-@_typing.final
-class DeadLetterReference(_message.Message):
-    """DeadLetterReference names a dead letter; each consumer may give up on the same message by itself."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CONSUMER_FIELD_NUMBER: _builtins.int
-    EVENT_ID_FIELD_NUMBER: _builtins.int
-    consumer: _builtins.str
-    """The consumer that gave up, such as "orchestrator.confirm"."""
-    event_id: _builtins.str
-    """The message's id ("evt_…")."""
-    def __init__(
-        self,
-        *,
-        consumer: _builtins.str = ...,
-        event_id: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumer", b"consumer", "event_id", b"event_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DeadLetterReference: _TypeAlias = DeadLetterReference  # noqa: Y015

@@ -27,7 +27,7 @@ from payments.events.v1 import dead_letter_pb2 as payments_dot_events_dot_v1_dot
 from payments.events.v1 import messaging_state_pb2 as payments_dot_events_dot_v1_dot_messaging__state__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*payments/events/v1/messaging_service.proto\x12\x12payments.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$payments/events/v1/dead_letter.proto\x1a(payments/events/v1/messaging_state.proto\"6\n\x18GetMessagingStateRequest\x12\x1a\n\x08\x63onsumer\x18\x01 \x01(\tR\x08\x63onsumer\"\x8e\x01\n\x19GetMessagingStateResponse\x12\x37\n\x06outbox\x18\x01 \x01(\x0b\x32\x1f.payments.events.v1.OutboxStateR\x06outbox\x12\x38\n\x07inboxes\x18\x02 \x03(\x0b\x32\x1e.payments.events.v1.InboxStateR\x07inboxes\"M\n\x14GetDeadLetterRequest\x12\x1a\n\x08\x63onsumer\x18\x01 \x01(\tR\x08\x63onsumer\x12\x19\n\x08\x65vent_id\x18\x02 \x01(\tR\x07\x65ventId\"X\n\x15GetDeadLetterResponse\x12?\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32\x1e.payments.events.v1.DeadLetterR\ndeadLetter\"\x92\x01\n\x16ListDeadLettersRequest\x12<\n\x06\x66ilter\x18\x01 \x01(\x0b\x32$.payments.events.v1.DeadLetterFilterR\x06\x66ilter\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"\x84\x01\n\x17ListDeadLettersResponse\x12\x41\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1e.payments.events.v1.DeadLetterR\x0b\x64\x65\x61\x64Letters\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xca\x01\n\x18ReplayDeadLettersRequest\x12\'\n\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12G\n\nreferences\x18\x02 \x03(\x0b\x32\'.payments.events.v1.DeadLetterReferenceR\nreferences\x12<\n\x06\x66ilter\x18\x03 \x01(\x0b\x32$.payments.events.v1.DeadLetterFilterR\x06\x66ilter\"\xb6\x01\n\x10\x44\x65\x61\x64LetterFilter\x12\x1a\n\x08\x63onsumer\x18\x01 \x01(\tR\x08\x63onsumer\x12\x10\n\x03key\x18\x02 \x01(\tR\x03key\x12\x37\n\tdied_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64iedFrom\x12;\n\x0b\x64ied_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ndiedBefore\"B\n\x19ReplayDeadLettersResponse\x12%\n\x0ereplayed_count\x18\x01 \x01(\x03R\rreplayedCount2\xdc\x03\n\x10MessagingService\x12u\n\x11GetMessagingState\x12,.payments.events.v1.GetMessagingStateRequest\x1a-.payments.events.v1.GetMessagingStateResponse\"\x03\x90\x02\x01\x12i\n\rGetDeadLetter\x12(.payments.events.v1.GetDeadLetterRequest\x1a).payments.events.v1.GetDeadLetterResponse\"\x03\x90\x02\x01\x12o\n\x0fListDeadLetters\x12*.payments.events.v1.ListDeadLettersRequest\x1a+.payments.events.v1.ListDeadLettersResponse\"\x03\x90\x02\x01\x12u\n\x11ReplayDeadLetters\x12,.payments.events.v1.ReplayDeadLettersRequest\x1a-.payments.events.v1.ReplayDeadLettersResponse\"\x03\x90\x02\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*payments/events/v1/messaging_service.proto\x12\x12payments.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$payments/events/v1/dead_letter.proto\x1a(payments/events/v1/messaging_state.proto\"6\n\x18GetMessagingStateRequest\x12\x1a\n\x08\x63onsumer\x18\x01 \x01(\tR\x08\x63onsumer\"\x8e\x01\n\x19GetMessagingStateResponse\x12\x37\n\x06outbox\x18\x01 \x01(\x0b\x32\x1f.payments.events.v1.OutboxStateR\x06outbox\x12\x38\n\x07inboxes\x18\x02 \x03(\x0b\x32\x1e.payments.events.v1.InboxStateR\x07inboxes\"<\n\x14GetDeadLetterRequest\x12$\n\x0e\x64\x65\x61\x64_letter_id\x18\x01 \x01(\tR\x0c\x64\x65\x61\x64LetterId\"X\n\x15GetDeadLetterResponse\x12?\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32\x1e.payments.events.v1.DeadLetterR\ndeadLetter\"\xb3\x02\n\x16ListDeadLettersRequest\x12\x39\n\x05state\x18\x01 \x01(\x0e\x32#.payments.events.v1.DeadLetterStateR\x05state\x12\x1a\n\x08\x63onsumer\x18\x02 \x01(\tR\x08\x63onsumer\x12\x10\n\x03key\x18\x03 \x01(\tR\x03key\x12\x37\n\tdied_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64iedFrom\x12;\n\x0b\x64ied_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ndiedBefore\x12\x1b\n\tpage_size\x18\x06 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x07 \x01(\tR\tpageToken\"\x84\x01\n\x17ListDeadLettersResponse\x12\x41\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x1e.payments.events.v1.DeadLetterR\x0b\x64\x65\x61\x64Letters\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc7\x01\n\x18ReplayDeadLettersRequest\x12\'\n\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x35\n\x03ids\x18\x02 \x01(\x0b\x32!.payments.events.v1.DeadLetterIdsH\x00R\x03ids\x12>\n\x06\x66ilter\x18\x03 \x01(\x0b\x32$.payments.events.v1.DeadLetterFilterH\x00R\x06\x66ilterB\x0b\n\tselection\"7\n\rDeadLetterIds\x12&\n\x0f\x64\x65\x61\x64_letter_ids\x18\x01 \x03(\tR\rdeadLetterIds\"\xa4\x01\n\x10\x44\x65\x61\x64LetterFilter\x12\x1a\n\x08\x63onsumer\x18\x01 \x01(\tR\x08\x63onsumer\x12\x37\n\tdied_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64iedFrom\x12;\n\x0b\x64ied_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ndiedBefore\"B\n\x19ReplayDeadLettersResponse\x12%\n\x0ereplayed_count\x18\x01 \x01(\x03R\rreplayedCount2\xdc\x03\n\x10MessagingService\x12u\n\x11GetMessagingState\x12,.payments.events.v1.GetMessagingStateRequest\x1a-.payments.events.v1.GetMessagingStateResponse\"\x03\x90\x02\x01\x12i\n\rGetDeadLetter\x12(.payments.events.v1.GetDeadLetterRequest\x1a).payments.events.v1.GetDeadLetterResponse\"\x03\x90\x02\x01\x12o\n\x0fListDeadLetters\x12*.payments.events.v1.ListDeadLettersRequest\x1a+.payments.events.v1.ListDeadLettersResponse\"\x03\x90\x02\x01\x12u\n\x11ReplayDeadLetters\x12,.payments.events.v1.ReplayDeadLettersRequest\x1a-.payments.events.v1.ReplayDeadLettersResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,19 +47,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMESSAGINGSTATERESPONSE']._serialized_start=236
   _globals['_GETMESSAGINGSTATERESPONSE']._serialized_end=378
   _globals['_GETDEADLETTERREQUEST']._serialized_start=380
-  _globals['_GETDEADLETTERREQUEST']._serialized_end=457
-  _globals['_GETDEADLETTERRESPONSE']._serialized_start=459
-  _globals['_GETDEADLETTERRESPONSE']._serialized_end=547
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=550
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=696
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=699
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=831
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=834
-  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=1036
-  _globals['_DEADLETTERFILTER']._serialized_start=1039
-  _globals['_DEADLETTERFILTER']._serialized_end=1221
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=1223
-  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=1289
-  _globals['_MESSAGINGSERVICE']._serialized_start=1292
-  _globals['_MESSAGINGSERVICE']._serialized_end=1768
+  _globals['_GETDEADLETTERREQUEST']._serialized_end=440
+  _globals['_GETDEADLETTERRESPONSE']._serialized_start=442
+  _globals['_GETDEADLETTERRESPONSE']._serialized_end=530
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=533
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=840
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=843
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=975
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_start=978
+  _globals['_REPLAYDEADLETTERSREQUEST']._serialized_end=1177
+  _globals['_DEADLETTERIDS']._serialized_start=1179
+  _globals['_DEADLETTERIDS']._serialized_end=1234
+  _globals['_DEADLETTERFILTER']._serialized_start=1237
+  _globals['_DEADLETTERFILTER']._serialized_end=1401
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_start=1403
+  _globals['_REPLAYDEADLETTERSRESPONSE']._serialized_end=1469
+  _globals['_MESSAGINGSERVICE']._serialized_start=1472
+  _globals['_MESSAGINGSERVICE']._serialized_end=1948
 # @@protoc_insertion_point(module_scope)

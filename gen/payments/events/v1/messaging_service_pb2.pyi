@@ -79,21 +79,17 @@ class GetDeadLetterRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    CONSUMER_FIELD_NUMBER: _builtins.int
-    EVENT_ID_FIELD_NUMBER: _builtins.int
-    consumer: _builtins.str
-    """The consumer that gave up."""
-    event_id: _builtins.str
-    """The message's id ("evt_…")."""
+    DEAD_LETTER_ID_FIELD_NUMBER: _builtins.int
+    dead_letter_id: _builtins.str
+    """The dead letter ("dlq_…")."""
     def __init__(
         self,
         *,
-        consumer: _builtins.str = ...,
-        event_id: _builtins.str = ...,
+        dead_letter_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumer", b"consumer", "event_id", b"event_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_letter_id", b"dead_letter_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -129,27 +125,45 @@ class ListDeadLettersRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    FILTER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CONSUMER_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    DIED_FROM_FIELD_NUMBER: _builtins.int
+    DIED_BEFORE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    state: _dead_letter_pb2.DeadLetterState.ValueType
+    """Only those in this state; unspecified for all."""
+    consumer: _builtins.str
+    """Only those of this consumer; empty for all."""
+    key: _builtins.str
+    """Only those with this key; empty for all."""
     page_size: _builtins.int
     """How many to return at most, up to 100; zero means 20."""
     page_token: _builtins.str
     """Where to go on, from the last page's next_page_token; empty for the first page."""
     @_builtins.property
-    def filter(self) -> Global___DeadLetterFilter:
-        """Which dead letters; unset for all."""
+    def died_from(self) -> _timestamp_pb2.Timestamp:
+        """Only those given up at or after this moment."""
+
+    @_builtins.property
+    def died_before(self) -> _timestamp_pb2.Timestamp:
+        """Only those given up before this moment."""
 
     def __init__(
         self,
         *,
-        filter: Global___DeadLetterFilter | None = ...,
+        state: _dead_letter_pb2.DeadLetterState.ValueType = ...,
+        consumer: _builtins.str = ...,
+        key: _builtins.str = ...,
+        died_from: _timestamp_pb2.Timestamp | None = ...,
+        died_before: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["died_before", b"died_before", "died_from", b"died_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumer", b"consumer", "died_before", b"died_before", "died_from", b"died_from", "key", b"key", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,66 +204,88 @@ class ReplayDeadLettersRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
-    REFERENCES_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The key that makes the call safe to repeat."""
     @_builtins.property
-    def references(self) -> _containers.RepeatedCompositeFieldContainer[_dead_letter_pb2.DeadLetterReference]:
-        """Certain dead letters, at most 1,000; none for all that the filter describes."""
+    def ids(self) -> Global___DeadLetterIds:
+        """Certain ones."""
 
     @_builtins.property
     def filter(self) -> Global___DeadLetterFilter:
-        """Which dead letters, when none is named; at least one of its fields must be set."""
+        """All that are dead, of one consumer or of all."""
 
     def __init__(
         self,
         *,
         idempotency_key: _builtins.str = ...,
-        references: _abc.Iterable[_dead_letter_pb2.DeadLetterReference] | None = ...,
+        ids: Global___DeadLetterIds | None = ...,
         filter: Global___DeadLetterFilter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "ids", b"ids", "selection", b"selection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "idempotency_key", b"idempotency_key", "references", b"references"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "idempotency_key", b"idempotency_key", "ids", b"ids", "selection", b"selection"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["ids", "filter"]  # noqa: Y015
+    _WhichOneofArgType_selection: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selection) -> _WhichOneofReturnType_selection | None: ...
 
 Global___ReplayDeadLettersRequest: _TypeAlias = ReplayDeadLettersRequest  # noqa: Y015
 
 @_typing.final
+class DeadLetterIds(_message.Message):
+    """DeadLetterIds names dead letters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEAD_LETTER_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def dead_letter_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their ids ("dlq_…"), at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        dead_letter_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_letter_ids", b"dead_letter_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeadLetterIds: _TypeAlias = DeadLetterIds  # noqa: Y015
+
+@_typing.final
 class DeadLetterFilter(_message.Message):
-    """DeadLetterFilter describes dead letters; one fits when it fits every field that is set."""
+    """DeadLetterFilter describes dead letters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONSUMER_FIELD_NUMBER: _builtins.int
-    KEY_FIELD_NUMBER: _builtins.int
     DIED_FROM_FIELD_NUMBER: _builtins.int
     DIED_BEFORE_FIELD_NUMBER: _builtins.int
     consumer: _builtins.str
     """Only those of this consumer; empty for all."""
-    key: _builtins.str
-    """Only those with this key; empty for all."""
     @_builtins.property
     def died_from(self) -> _timestamp_pb2.Timestamp:
-        """Only those given up at or after this moment."""
+        """Only those given up at or after this moment; unset for no bound."""
 
     @_builtins.property
     def died_before(self) -> _timestamp_pb2.Timestamp:
-        """Only those given up before this moment."""
+        """Only those given up before this moment; unset for no bound."""
 
     def __init__(
         self,
         *,
         consumer: _builtins.str = ...,
-        key: _builtins.str = ...,
         died_from: _timestamp_pb2.Timestamp | None = ...,
         died_before: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["died_before", b"died_before", "died_from", b"died_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumer", b"consumer", "died_before", b"died_before", "died_from", b"died_from", "key", b"key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consumer", b"consumer", "died_before", b"died_before", "died_from", b"died_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -263,7 +299,7 @@ class ReplayDeadLettersResponse(_message.Message):
 
     REPLAYED_COUNT_FIELD_NUMBER: _builtins.int
     replayed_count: _builtins.int
-    """How many messages now wait for their consumers."""
+    """How many dead letters now wait for their consumers."""
     def __init__(
         self,
         *,
