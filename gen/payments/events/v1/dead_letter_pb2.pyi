@@ -101,7 +101,7 @@ class DeadLetter(_message.Message):
     type: _builtins.str
     """The name of its payload's message; empty when it cannot be read."""
     payload: _builtins.bytes
-    """The message, byte for byte; left out of lists."""
+    """The message, byte for byte; left out of lists, and on the topic when it is too large for it."""
     error: _builtins.str
     """What the last failure was."""
     attempt_count: _builtins.int
