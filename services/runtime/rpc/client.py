@@ -28,6 +28,7 @@ from services.runtime.rpc.in_process.channel import InProcessChannel
 from services.runtime.rpc.limits import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, MESSAGE_BYTES_MAX
 from services.runtime.rpc.middleware import AUTHORIZATION_KEY, REQUEST_ID_KEY, TRACEPARENT_KEY
 from services.runtime.rpc.registry import Registry
+from services.runtime.rpc.stream_call import OwnedStreamCall
 from services.runtime.telemetry import bound, current_traceparent
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -209,10 +210,10 @@ class _CallingStream(UnaryStreamMultiCallable[Any, Any]):
         self, request: Any, *, timeout: float | None = None, metadata: Any = None, **options: Any
     ) -> UnaryStreamCall[Any, Any]:
         channel = self._channel
-        call: UnaryStreamCall[Any, Any] = self._inner(
+        call = self._inner(
             request,
             timeout=channel.timeout_seconds(timeout),
             metadata=channel.metadata(metadata),
             **options,
         )
-        return call
+        return OwnedStreamCall(call)

@@ -10,18 +10,16 @@ From the outside in, and why in this order:
 """
 
 import asyncio
-import inspect
+import logging
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError, Message
 from grpc.aio import AbortError
 from opentelemetry.trace import Span
 
@@ -34,6 +32,12 @@ from services.kernel.errors import (
     Unauthenticated,
 )
 from services.kernel.ids import RequestId
+from services.runtime.rpc.behaviour import (
+    forgiving_parser,
+    stream_response,
+    subjects_of,
+    unary_response,
+)
 from services.runtime.rpc.deadline import begin_deadline
 from services.runtime.rpc.gate import Gate
 from services.runtime.rpc.in_process.context import InProcessContext
@@ -48,10 +52,8 @@ TRACEPARENT_KEY = "traceparent"
 AUTHORIZATION_KEY = "authorization"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
-_SUBJECTS = ("merchant_id", "payment_id")
 # A client that gives up at its deadline is heard of a little before the server's own clock says so.
 _DEADLINE_MARGIN_SECONDS = 0.05
-_QUIET_CODES = frozenset({grpc.StatusCode.OK})
 _TROUBLE_CODES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -106,19 +108,19 @@ class Middleware:
             name=name,
             path=f"{service}/{name}",
             is_exempt=service == HEALTH_SERVICE,
-            subjects=_subjects_of(parse),
+            subjects=subjects_of(parse),
         )
         respond = (
-            _stream_response(method, handler.unary_stream)
+            stream_response(method.path, handler.unary_stream)
             if handler.response_streaming
-            else _unary_response(method, handler.unary_unary)
+            else unary_response(method.path, handler.unary_unary)
         )
 
         # grpc.aio tells handlers apart by inspecting them: this must be a plain coroutine function.
         async def serve(request: object, context: Context) -> object:
             return await self._serve(method, respond, request, context)
 
-        return ServedMethod(serve, handler.response_streaming, _forgiving(parse), serialize)
+        return ServedMethod(serve, handler.response_streaming, forgiving_parser(parse), serialize)
 
     async def _serve(
         self, method: _Method, respond: Respond, request: object, context: Context
@@ -213,7 +215,9 @@ class Middleware:
             call.span.end()
 
     def _report(self, call: _Call, duration_seconds: float) -> None:
-        if call.code in _QUIET_CODES:
+        if call.code is grpc.StatusCode.OK:
+            if not self._log.is_enabled_for(logging.DEBUG):
+                return
             write = self._log.debug
         elif call.code in _FAULT_CODES:
             write = self._log.error
@@ -230,65 +234,6 @@ class Middleware:
             duration_ms=round(duration_seconds * 1000, 3),
             **outcome,
         )
-
-
-def _unary_response(method: _Method, behaviour: Callable[..., Any] | None) -> Respond:
-    if not inspect.iscoroutinefunction(behaviour):
-        return _unimplemented(method, behaviour)
-
-    async def respond(request: object, context: Context) -> object:
-        response = await behaviour(request, context)
-        # gRPC would answer with the text of the serializer's exception.
-        if not isinstance(response, Message) and not context.code():
-            raise TypeError(f"{method.path} returned {type(response).__name__}, not a message")
-        return response
-
-    return respond
-
-
-def _stream_response(method: _Method, behaviour: Callable[..., Any] | None) -> Respond:
-    if inspect.iscoroutinefunction(behaviour):
-        return behaviour
-    if not inspect.isasyncgenfunction(behaviour):
-        return _unimplemented(method, behaviour)
-
-    async def respond(request: object, context: Context) -> None:
-        # Closing runs the handler's `finally` at once when the caller has gone.
-        async with aclosing(behaviour(request, context)) as responses:
-            async for response in responses:
-                await context.write(response)
-
-    return respond
-
-
-def _unimplemented(method: _Method, behaviour: Callable[..., Any] | None) -> Respond:
-    """What answers for a method that its servicer leaves to the generated base class."""
-    if not getattr(behaviour, "__module__", "").endswith("_pb2_grpc"):
-        raise TypeError(f"the handler of {method.path} must be `async def`")
-
-    async def respond(_request: object, context: Context) -> object:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method.path} is not implemented")
-
-    return respond
-
-
-def _subjects_of(deserializer: Callable[[bytes], Any]) -> tuple[str, ...]:
-    """Which of the ids that logs carry the method's request has."""
-    descriptor = getattr(getattr(deserializer, "__self__", None), "DESCRIPTOR", None)
-    fields = descriptor.fields_by_name if descriptor is not None else {}
-    return tuple(name for name in _SUBJECTS if name in fields)
-
-
-def _forgiving(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """Read a malformed request as None, which is then refused; gRPC would log a traceback of it."""
-
-    def parse(raw: bytes) -> object:
-        try:
-            return deserializer(raw)
-        except DecodeError:
-            return None
-
-    return parse
 
 
 def _headers_of(context: Context) -> Mapping[str, str | bytes]:

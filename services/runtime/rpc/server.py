@@ -1,5 +1,6 @@
 """The network server: the registry's handlers on a port, with health, reflection, a clean end."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime.rpc.address import require_loopback_or_tls
+from services.runtime.rpc.address import require_free, require_loopback_or_tls
 from services.runtime.rpc.errors import ChannelError
 from services.runtime.rpc.limits import (
     CONCURRENT_CALLS_MAX,
@@ -30,7 +31,13 @@ class ServerTls:
     def credentials(self) -> grpc.ServerCredentials:
         """The credentials for a port."""
         try:
+            # gRPC takes anything here and then fails to bind, without a word about why.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key)
             pair = (self.key.read_bytes(), self.certificate.read_bytes())
+        except ssl.SSLError as error:
+            raise ChannelError(
+                f"{self.certificate} and {self.key} are not a TLS certificate and its key"
+            ) from error
         except OSError as error:
             raise ChannelError(f"cannot read the TLS certificate or key: {error}") from error
         return grpc.ssl_server_credentials([pair])
@@ -83,6 +90,8 @@ class GrpcServer:
     async def start(self, address: str) -> int:
         """Listen on host:port and say which port it became; port 0 takes any free one."""
         require_loopback_or_tls(address, has_tls=self._tls is not None)
+        require_free(address)
+        credentials = self._tls.credentials() if self._tls else None
         server = grpc.aio.server(
             options=self._limits.options(),
             maximum_concurrent_rpcs=self._limits.concurrent_calls_max,
@@ -93,26 +102,19 @@ class GrpcServer:
         names = (*self._registry.services, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         try:
-            port = self._bind(server, address)
-        except ChannelError:
+            port = (
+                server.add_secure_port(address, credentials)
+                if credentials
+                else server.add_insecure_port(address)
+            )
+        except RuntimeError as error:
             await server.stop(None)
-            raise
+            raise ChannelError(f"cannot listen on {address}: {error}") from error
         await server.start()
         self._server = server
         for service in self._registry.services:
             await self._health.set(service, HealthCheckResponse.SERVING)
         return port
-
-    def _bind(self, server: grpc.aio.Server, address: str) -> int:
-        try:
-            if self._tls is None:
-                return server.add_insecure_port(address)
-            return server.add_secure_port(address, self._tls.credentials())
-        except RuntimeError as error:
-            raise ChannelError(
-                f"cannot listen on {address}: the port is taken or the address is not this"
-                " machine's; stop the other program or choose another port"
-            ) from error
 
     async def stop(self, grace_seconds: float) -> None:
         """Drain: report NOT_SERVING, refuse new calls, let those running end, then cancel them."""

@@ -50,7 +50,9 @@ def configure_logging(
         logger_factory=lambda *_names: lines,
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(handlers=[_StandardHandler(lines)], level=_LEVELS[level], force=True)
+    # The libraries' own debug lines drown ours.
+    library_level = max(_LEVELS[level], logging.INFO)
+    logging.basicConfig(handlers=[_StandardHandler(lines)], level=library_level, force=True)
 
 
 class _Lines:

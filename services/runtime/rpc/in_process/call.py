@@ -19,11 +19,6 @@ _CANCELLED = FinalStatus(
     "Locally cancelled by application!",
     is_local_cancellation=True,
 )
-_DROPPED = FinalStatus(
-    grpc.StatusCode.CANCELLED,
-    "Cancelled upon garbage collection!",
-    is_local_cancellation=True,
-)
 
 
 class _InProcessCall:
@@ -113,11 +108,6 @@ class InProcessStreamCall(_InProcessCall, UnaryStreamCall[Any, Any]):
         super().__init__(exchange)
         self._deserializer = deserializer
         self._is_iterated: bool | None = None
-
-    def __del__(self) -> None:
-        # A caller that breaks off early drops the call, and the handler must hear of it.
-        if not self._exchange.is_over:
-            self._exchange.abandon(_DROPPED)
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over the messages."""

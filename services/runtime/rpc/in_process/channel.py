@@ -190,7 +190,8 @@ class _UnaryUnary(_Method, UnaryUnaryMultiCallable[Any, Any]):
     async def _answer(self, exchange: Exchange, method: ServedMethod, raw: bytes) -> None:
         context = InProcessContext(exchange, method.serialize_response)
         response = await method.serve(method.parse_request(raw), context)
-        context.raise_if_ended()
+        if exchange.status is not None:
+            return
         status = context.final_status()
         if status.code is grpc.StatusCode.OK:
             answer = method.serialize_response(response)
@@ -216,7 +217,6 @@ class _UnaryStream(_Method, UnaryStreamMultiCallable[Any, Any]):
     async def _answer(self, exchange: Exchange, method: ServedMethod, raw: bytes) -> None:
         context = InProcessContext(exchange, method.serialize_response)
         await method.serve(method.parse_request(raw), context)
-        context.raise_if_ended()
         exchange.finish(context.final_status())
 
 

@@ -39,18 +39,18 @@ class InProcessContext(ServicerContext[Any, Any]):
 
     async def write(self, message: Any) -> None:
         """Send one message of a stream."""
-        self.raise_if_ended()
+        self._raise_if_ended()
         raw = self._serializer(message)
         exchange = self._exchange
         if exchange.initial_metadata is None:
             exchange.send_headers(())
         if len(raw) > exchange.response_bytes_max:
-            exchange.abandon(too_large("CLIENT", len(raw), exchange.response_bytes_max))
+            await exchange.break_off(too_large("CLIENT", len(raw), exchange.response_bytes_max))
         await exchange.put(raw)
 
     async def send_initial_metadata(self, initial_metadata: Any) -> None:
         """Send the headers ahead of the first message."""
-        self.raise_if_ended()
+        self._raise_if_ended()
         if self._exchange.initial_metadata is not None:
             raise UsageError("Send initial metadata failed: already sent")
         self._exchange.send_headers(checked_metadata(initial_metadata))
@@ -101,7 +101,7 @@ class InProcessContext(ServicerContext[Any, Any]):
         """The status as it stands."""
         return FinalStatus(self._code or grpc.StatusCode.OK, self._details, self._trailing_metadata)
 
-    def raise_if_ended(self) -> None:
+    def _raise_if_ended(self) -> None:
         """Stop a handler that goes on after its call has ended."""
         if self._abortion is not None:
             raise self._abortion

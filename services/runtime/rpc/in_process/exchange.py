@@ -117,6 +117,13 @@ class Exchange:
         if self.task is not None:
             self.task.cancel()
 
+    async def break_off(self, status: FinalStatus) -> None:
+        """Settle the call from within the handler and stop it; what was sent can still be read."""
+        self.finish(status)
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.sleep(0)
+
     def _expire(self) -> None:
         self.abandon(FinalStatus(grpc.StatusCode.DEADLINE_EXCEEDED, _DEADLINE_DETAILS))
 
