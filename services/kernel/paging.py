@@ -37,7 +37,7 @@ def decode_page_token(token: str, filters: str, *, length: int) -> tuple[str, ..
         return None
     try:
         parts = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _invalid() from None
     if (
         not isinstance(parts, list)

@@ -22,6 +22,7 @@ from migrations.schemas import (
     VERSION_SCHEMA,
     VERSION_TABLE,
     VERSIONS,
+    schema_names,
 )
 from services.runtime.database import Connection
 from services.runtime.database_reach import login_of, reach
@@ -78,9 +79,12 @@ async def migrate(*, owner_url: str, application_url: str) -> tuple[AppliedRevis
         await _let_application_in(connection, login_of(owner_url), login_of(application_url))
         await connection.execute(_OPEN_VERSIONS)
         _refuse_newer(await _versions(connection))
-        return await _upgrade(connection)
+        applied = await _upgrade(connection)
+        await _settle_in(connection)
     except (asyncpg.PostgresError, DBAPIError) as error:
         raise StartupError(_why(error, login_of(owner_url))) from error
+    else:
+        return applied
     finally:
         await connection.close()
 
@@ -147,6 +151,13 @@ def _refuse_newer(found: set[str]) -> None:
             f"the database is at {', '.join(unknown)}, which this version of Switchyard does not"
             " know: it is older than the database; run the newer one"
         )
+
+
+async def _settle_in(connection: Connection) -> None:
+    """Let each schema that wants to take note of the server it lives on now."""
+    for schema in schema_names():
+        if await connection.fetchval("select to_regprocedure($1)", f"{schema}.settle_in()"):
+            await connection.execute(f"select {schema}.settle_in()")
 
 
 async def _upgrade(connection: Connection) -> tuple[AppliedRevision, ...]:

@@ -34,8 +34,8 @@ create table ledger.ledger_transactions (
 create index ledger_transactions_by_reference on ledger.ledger_transactions (reference_id, id);
 create index ledger_transactions_by_writing on ledger.ledger_transactions (epoch, written_in);
 
--- A leg's number lies between one and its header's leg_count and is taken once, and a statement
--- brings all of them: so no leg can be missing, and there is no number left for one that comes late.
+-- A leg's number lies between one and its header's leg_count and is taken once, and one statement
+-- brings all of them: no leg can be missing, and no number is left for one that comes late.
 create table ledger.ledger_entries (
     id uuid not null default uuidv7(),
     transaction_id uuid not null,
@@ -136,6 +136,29 @@ end
 $$;
 """
 
+# A dump restored on another server begins another epoch there; `migrate` calls this after each run.
+_SETTLE_IN = """
+create function ledger.settle_in() returns void language plpgsql as $$
+declare
+    here constant bigint := (select system_identifier from pg_control_system());
+    last constant ledger.epochs := (select epochs from ledger.epochs order by epoch desc limit 1);
+begin
+    if last.system_identifier is distinct from here then
+        insert into ledger.epochs (epoch, system_identifier) values (last.epoch + 1, here);
+        execute format('alter table ledger.ledger_transactions alter column epoch set default %s',
+                       last.epoch + 1);
+    end if;
+end
+$$;
+revoke execute on function ledger.settle_in() from public;
+"""
+
+_FUNCTIONS = (
+    "refuse_unbalanced_entries",
+    "refuse_empty_transactions",
+    "refuse_change",
+    "settle_in",
+)
 _TABLES_GUARDED = ("ledger_transactions", "ledger_entries", "blocks", "epochs")
 _ALWAYS = (
     ("ledger_transactions", "refuse_empty"),
@@ -150,6 +173,7 @@ def upgrade() -> None:
     execute_script(_BALANCE_GUARD)
     execute_script(_HEADER_GUARD)
     execute_script(_APPEND_ONLY_GUARD)
+    execute_script(_SETTLE_IN)
     for table in _TABLES_GUARDED:
         op.execute(
             f"create trigger refuse_change before update or delete or truncate on ledger.{table}"
@@ -181,6 +205,6 @@ def _grant_to_application() -> None:
 def downgrade() -> None:
     for table in _TABLES_GUARDED:
         op.execute(f"drop table ledger.{table}")
-    for function in ("refuse_unbalanced_entries", "refuse_empty_transactions", "refuse_change"):
+    for function in _FUNCTIONS:
         op.execute(f"drop function ledger.{function}")
     drop_schema("ledger")

@@ -1,0 +1,1 @@
+"""The rules of double entry (`transaction`), and of proving that nothing changed (`seal`)."""

@@ -1,0 +1,147 @@
+"""The use cases of the ledger, and the ports they need."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, Protocol
+
+from services.kernel.clock import Clock
+from services.kernel.errors import FieldViolation, InvalidArgument, NotFound, SwitchyardError
+from services.kernel.ids import LedgerTransactionId
+from services.kernel.money import Currency
+from services.ledger.domain.seal import Block, Contents, Finding, Progress, Verdict, examine, strays
+from services.ledger.domain.statement import (
+    Balance,
+    StatementCursor,
+    StatementFilter,
+    StatementPage,
+    TransactionFilter,
+)
+from services.ledger.domain.transaction import Posted, Transaction, TransactionDraft
+
+MAX_BATCH: Final = 1_000
+
+
+class Journal(Protocol):
+    """Where transactions are written and read."""
+
+    async def post(self, draft: TransactionDraft) -> Posted: ...
+
+    async def find(self, transaction_id: LedgerTransactionId) -> Transaction | None: ...
+
+    async def list_transactions(
+        self, wanted: TransactionFilter, after: LedgerTransactionId | None, limit: int
+    ) -> Sequence[Transaction]: ...
+
+    async def balance(self, account: str, currency: Currency, as_of: datetime) -> Balance: ...
+
+    async def statement(
+        self, wanted: StatementFilter, cursor: StatementCursor | None, limit: int
+    ) -> StatementPage: ...
+
+
+class Seals(Protocol):
+    """Where hash blocks are kept."""
+
+    def blocks(self, from_number: int) -> AsyncIterator[tuple[Block, Contents]]: ...
+
+    async def block(self, number: int) -> Block | None: ...
+
+    async def count_blocks(self, from_number: int) -> int: ...
+
+    async def count_before(self, last: Block) -> int: ...
+
+    async def count_unsealed(self, last: Block | None) -> int: ...
+
+    async def check_whole(self) -> tuple[dict[str, int], Sequence[Finding]]: ...
+
+
+class Ledger:
+    """Adds balanced transactions, and adds accounts up."""
+
+    def __init__(self, journal: Journal, seals: Seals, clock: Clock) -> None:
+        self._journal = journal
+        self._seals = seals
+        self._clock = clock
+
+    async def post(self, draft: TransactionDraft) -> tuple[Transaction, bool]:
+        """Write the draft; returns what stands under its key, and whether it stood before."""
+        posted = await self._journal.post(draft)
+        return await self.get(posted.transaction_id), posted.replayed
+
+    async def post_batch(
+        self, drafts: Sequence[TransactionDraft | SwitchyardError]
+    ) -> Sequence[Posted | SwitchyardError]:
+        """Write each draft on its own; one that could not even be made keeps its place."""
+        if len(drafts) > MAX_BATCH:
+            message = f"at most {MAX_BATCH} drafts a batch, {len(drafts)} came"
+            raise InvalidArgument(
+                message, violations=[FieldViolation("drafts", "drafts.count", message)]
+            )
+        writes = [
+            self._journal.post(draft) for draft in drafts if isinstance(draft, TransactionDraft)
+        ]
+        outcomes = iter(await asyncio.gather(*writes, return_exceptions=True))
+        return [
+            _outcome(next(outcomes)) if isinstance(draft, TransactionDraft) else draft
+            for draft in drafts
+        ]
+
+    async def get(self, transaction_id: LedgerTransactionId) -> Transaction:
+        """One transaction."""
+        found = await self._journal.find(transaction_id)
+        if found is None:
+            raise NotFound(f"there is no transaction {transaction_id}")
+        return found
+
+    async def list_transactions(
+        self, wanted: TransactionFilter, after: LedgerTransactionId | None, limit: int
+    ) -> tuple[Sequence[Transaction], LedgerTransactionId | None]:
+        """A page of transactions, and the one after which the next page begins."""
+        found = await self._journal.list_transactions(wanted, after, limit + 1)
+        page = found[:limit]
+        return page, page[-1].id if len(found) > limit else None
+
+    async def balance(self, account: str, currency: Currency, as_of: datetime | None) -> Balance:
+        """What the account holds, or held at a moment."""
+        return await self._journal.balance(account, currency, as_of or self._clock.now())
+
+    async def statement(
+        self, wanted: StatementFilter, cursor: StatementCursor | None, limit: int
+    ) -> StatementPage:
+        """The account's entries with the balance after each."""
+        return await self._journal.statement(wanted, cursor, limit)
+
+    async def verify(self, from_number: int) -> AsyncIterator[Progress | Verdict]:
+        """Recompute every block from a number on; the last report is the verdict."""
+        findings: list[Finding] = []
+        previous = await self._seals.block(from_number - 1)
+        progress = Progress(0, await self._seals.count_blocks(from_number), 0, 0)
+        yield progress
+        async for block, contents in self._seals.blocks(from_number):
+            findings += examine(block, previous, contents)
+            previous = block
+            progress = replace(
+                progress,
+                blocks_checked=progress.blocks_checked + 1,
+                transactions_checked=progress.transactions_checked + contents.transaction_count,
+                entries_checked=progress.entries_checked + contents.entry_count,
+            )
+            yield progress
+        if from_number <= 1 and previous is not None:
+            findings += strays(progress, await self._seals.count_before(previous))
+        sums_minor, not_whole = await self._seals.check_whole()
+        yield Verdict(
+            findings=(*findings, *not_whole),
+            checked=progress,
+            sums_minor=sums_minor,
+            transactions_unsealed=await self._seals.count_unsealed(previous),
+            sealed_through=previous.sealed_at if previous else None,
+        )
+
+
+def _outcome(outcome: Posted | BaseException) -> Posted | SwitchyardError:
+    if isinstance(outcome, Posted | SwitchyardError):
+        return outcome
+    raise outcome

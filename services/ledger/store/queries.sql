@@ -1,0 +1,202 @@
+-- name: post_transactions
+-- Headers and legs in one statement, because the triggers ask for whole transactions at its end. A
+-- key that stands already loses silently: its header does not return, and its legs find no header.
+with headers as (
+    insert into ledger.ledger_transactions
+           (id, reference_id, idempotency_key, fingerprint, leg_count)
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::integer[])
+        on conflict (idempotency_key) do nothing
+    returning id, created_at
+), legs as (
+    insert into ledger.ledger_entries (transaction_id, leg, account, amount, currency)
+    select leg.*
+      from unnest($6::uuid[], $7::integer[], $8::text[], $9::bigint[], $10::text[])
+           as leg (transaction_id, leg, account, amount, currency)
+      join headers on headers.id = leg.transaction_id
+)
+select id, created_at from headers;
+
+-- name: find_by_keys
+-- What stands under keys that were asked for again.
+select id, idempotency_key, fingerprint, created_at
+  from ledger.ledger_transactions
+ where idempotency_key = any ($1::text[]);
+
+-- name: find_headers
+-- Headers by id; a transaction is a header and its entries.
+select id, reference_id, idempotency_key, created_at
+  from ledger.ledger_transactions
+ where id = any ($1::uuid[])
+ order by id;
+
+-- name: find_entries
+-- The entries of transactions, in the order of their legs.
+select id, transaction_id, account, amount, currency, created_at
+  from ledger.ledger_entries
+ where transaction_id = any ($1::uuid[])
+ order by transaction_id, leg;
+
+-- name: list_ids
+-- A page of transactions, oldest first: an id is a UUIDv7, so its order is that of its making.
+select id
+  from ledger.ledger_transactions as header
+ where ($1::text is null or exists (
+           select from ledger.ledger_entries as entry
+            where entry.transaction_id = header.id and entry.account = $1))
+   and ($2::timestamptz is null or created_at >= $2)
+   and ($3::timestamptz is null or created_at < $3)
+   and ($4::uuid is null or id > $4)
+ order by id
+ limit $5;
+
+-- name: list_ids_about
+-- The same about one reference, apart, so that a cached plan always takes the index on it.
+select id
+  from ledger.ledger_transactions as header
+ where ($1::text is null or exists (
+           select from ledger.ledger_entries as entry
+            where entry.transaction_id = header.id and entry.account = $1))
+   and ($2::timestamptz is null or created_at >= $2)
+   and ($3::timestamptz is null or created_at < $3)
+   and ($4::uuid is null or id > $4)
+   and reference_id = $6
+ order by id
+ limit $5;
+
+-- name: sum_account
+-- A balance is a sum, answered from the covering index alone.
+select coalesce(sum(amount), 0)::numeric as total, count(*) as entry_count
+  from ledger.ledger_entries
+ where account = $1 and currency = $2 and created_at <= $3;
+
+-- name: sum_account_before
+-- What an account held before the first line of a page.
+select coalesce(sum(amount), 0)::numeric
+  from ledger.ledger_entries
+ where account = $1 and currency = $2 and (created_at, id) < ($3, $4::uuid);
+
+-- name: list_statement
+-- A page of a statement, oldest first.
+select entry.id, entry.transaction_id, entry.account, entry.amount, entry.currency,
+       entry.created_at, header.reference_id
+  from ledger.ledger_entries as entry
+  join ledger.ledger_transactions as header on header.id = entry.transaction_id
+ where entry.account = $1 and entry.currency = $2
+   and (entry.created_at, entry.id) >= ($3, $4::uuid)
+   and ($5::timestamptz is null or entry.created_at < $5)
+ order by entry.created_at, entry.id
+ limit $6;
+
+-- name: is_settled
+-- Whether the newest epoch belongs to the server this runs on.
+select system_identifier = (select here.system_identifier from pg_control_system() as here)
+  from ledger.epochs order by epoch desc limit 1;
+
+-- name: lock_sealer
+-- One sealer at a time; whoever finds it taken leaves the work to the other.
+select pg_try_advisory_xact_lock($1);
+
+-- name: current_epoch
+-- The epoch that new rows are given: a restored dump begins another.
+select max(epoch)::integer from ledger.epochs;
+
+-- name: last_block_number
+-- Where sealing goes on.
+select max(number) from ledger.blocks;
+
+-- name: sealable_from
+-- The first transaction not sealed yet, of the oldest epoch that has one.
+select epoch, written_in::text::bigint as xid
+  from ledger.ledger_transactions
+ where (epoch, written_in) >= ($1::integer, $2::text::xid8)
+ order by epoch, written_in
+ limit 1;
+
+-- name: safe_below
+-- Every transaction with an id below this one has ended: nothing can still appear there.
+select pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+
+-- name: block_end
+-- Past the given number of transactions a block ends, at a whole database transaction.
+select written_in::text::bigint
+  from ledger.ledger_transactions
+ where epoch = $1 and written_in >= $2::text::xid8 and written_in < $3::text::xid8
+ order by written_in
+offset $4 limit 1;
+
+-- name: contents
+-- What the journal holds in a range. `row(…)::text` quotes its fields, so no two different rows
+-- read alike; each transaction is digested on its own so that no text grows with the block.
+with headers as (
+    select * from ledger.ledger_transactions
+     where epoch = $1 and written_in >= $2::text::xid8 and written_in < $3::text::xid8
+), legs as (
+    select entry.transaction_id, count(*) as entry_count,
+           string_agg(row(entry.id, entry.leg, entry.account, entry.amount, entry.currency,
+                          entry.created_at)::text, ',' order by entry.leg) as text
+      from ledger.ledger_entries as entry
+      join headers on headers.id = entry.transaction_id
+     group by entry.transaction_id
+)
+select count(*) as transaction_count,
+       coalesce(sum(legs.entry_count), 0)::bigint as entry_count,
+       sha256(coalesce(string_agg(
+           sha256(convert_to(
+               row(headers.id, headers.reference_id, headers.idempotency_key,
+                   headers.fingerprint, headers.leg_count, headers.written_in,
+                   headers.created_at)::text || coalesce(legs.text, ''),
+               'UTF8')),
+           ''::bytea order by headers.written_in, headers.id), ''::bytea)) as digest
+  from headers left join legs on legs.transaction_id = headers.id;
+
+-- name: insert_block
+-- Sealed.
+insert into ledger.blocks
+       (number, epoch, from_xid, below_xid, transaction_count, entry_count,
+        digest, previous_hash, hash)
+values ($1, $2, $3::text::xid8, $4::text::xid8, $5, $6, $7, $8, $9);
+
+-- name: blocks_from
+-- Blocks in the order of their chain.
+select number, epoch, from_xid::text::bigint as from_xid, below_xid::text::bigint as below_xid,
+       transaction_count, entry_count, digest, previous_hash, hash, sealed_at
+  from ledger.blocks
+ where number >= $1
+ order by number
+ limit $2;
+
+-- name: count_blocks
+-- For the progress bar.
+select count(*) from ledger.blocks where number >= $1;
+
+-- name: sums
+-- Zero per currency, in a ledger that is whole.
+select currency, sum(amount)::numeric as total from ledger.ledger_entries group by currency;
+
+-- name: not_whole
+-- Transactions that do not balance or have not the legs their header counts, and legs of none.
+select coalesce(header.id, legs.transaction_id) as id,
+       header.id is null as headless,
+       header.leg_count, coalesce(legs.entry_count, 0) as entry_count
+  from ledger.ledger_transactions as header
+  full join (
+       select transaction_id, sum(entry_count)::bigint as entry_count,
+              bool_and(total = 0) as balanced
+         from (select transaction_id, currency, count(*) as entry_count, sum(amount) as total
+                 from ledger.ledger_entries group by transaction_id, currency) as per_currency
+        group by transaction_id) as legs on legs.transaction_id = header.id
+ where header.id is null or legs.transaction_id is null
+    or header.leg_count <> legs.entry_count or not legs.balanced
+ limit 100;
+
+-- name: count_before
+-- All that should lie in the blocks up to one, to find what lies between them.
+select count(*)
+  from ledger.ledger_transactions
+ where (epoch, written_in) < ($1::integer, $2::text::xid8);
+
+-- name: count_unsealed
+-- What is too young to be sealed.
+select count(*)
+  from ledger.ledger_transactions
+ where (epoch, written_in) >= ($1::integer, $2::text::xid8);

@@ -1,0 +1,291 @@
+"""The ledger's messages and its domain, each in terms of the other."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from payments.core.v1 import error_reason_pb2, failure_pb2, money_pb2
+from payments.events.v1 import envelope_pb2, ledger_event_pb2
+from payments.ledger.v1 import integrity_pb2, ledger_service_pb2, statement_pb2, transaction_pb2
+
+from services.kernel.errors import FieldViolation, InvalidArgument, SwitchyardError
+from services.kernel.ids import LedgerTransactionId, PaymentId
+from services.kernel.money import Currency, Money
+from services.kernel.paging import decode_page_token, encode_page_token
+from services.ledger.domain.seal import Finding, Progress, Verdict
+from services.ledger.domain.statement import (
+    Balance,
+    StatementCursor,
+    StatementFilter,
+    StatementLine,
+    TransactionFilter,
+)
+from services.ledger.domain.transaction import (
+    Entry,
+    EntryDraft,
+    LedgerPosted,
+    Posted,
+    Transaction,
+    TransactionDraft,
+)
+
+_PAYMENT_LEAD: Final = f"{PaymentId.prefix}_"
+
+# A draft comes on its own or in a batch; both have the same fields.
+DraftMessage = ledger_service_pb2.PostTransactionRequest | transaction_pb2.TransactionDraft
+
+
+def draft_from_message(message: DraftMessage) -> TransactionDraft:
+    """The draft, or every field that cannot be read."""
+    entries: list[EntryDraft] = []
+    violations: list[FieldViolation] = []
+    for number, entry in enumerate(message.entries):
+        try:
+            amount = Money(entry.amount.amount_minor, _currency(entry.amount.currency))
+        except InvalidArgument as error:
+            path = f"entries[{number}].amount"
+            violations += (replace(v, field=f"{path}.{v.field}") for v in error.violations)
+        else:
+            entries.append(EntryDraft(entry.account, amount))
+    if violations:
+        raise InvalidArgument("an entry cannot be read", violations=violations)
+    return TransactionDraft(message.idempotency_key, message.reference_id, tuple(entries))
+
+
+def drafts_from_batch(
+    request: ledger_service_pb2.BatchPostTransactionsRequest,
+) -> Sequence[TransactionDraft | SwitchyardError]:
+    """Each draft of a batch, or in its place why it is none."""
+    drafts: list[TransactionDraft | SwitchyardError] = []
+    for message in request.drafts:
+        try:
+            drafts.append(draft_from_message(message))
+        except InvalidArgument as error:
+            drafts.append(error)
+    return drafts
+
+
+def batch_response(
+    request: ledger_service_pb2.BatchPostTransactionsRequest,
+    outcomes: Sequence[Posted | SwitchyardError],
+) -> ledger_service_pb2.BatchPostTransactionsResponse:
+    """What became of each draft, in the order of the request."""
+    response = ledger_service_pb2.BatchPostTransactionsResponse()
+    for draft, outcome in zip(request.drafts, outcomes, strict=True):
+        result = response.results.add(idempotency_key=draft.idempotency_key)
+        if isinstance(outcome, SwitchyardError):
+            result.failure.CopyFrom(_failure_message(outcome))
+        else:
+            result.posted.transaction_id = outcome.transaction_id
+            result.posted.replayed = outcome.replayed
+            _set_time(result.posted.created_at, outcome.created_at)
+    return response
+
+
+def transaction_message(transaction: Transaction) -> transaction_pb2.Transaction:
+    message = transaction_pb2.Transaction(
+        id=transaction.id,
+        reference_id=transaction.reference_id,
+        idempotency_key=transaction.idempotency_key,
+        entries=[_entry_message(entry) for entry in transaction.entries],
+    )
+    _set_time(message.created_at, transaction.created_at)
+    return message
+
+
+def transaction_filter(
+    request: ledger_service_pb2.ListTransactionsRequest,
+) -> TransactionFilter:
+    return TransactionFilter(
+        reference_id=request.reference_id or None,
+        account=request.account or None,
+        created_from=_time(request, "created_from"),
+        created_before=_time(request, "created_before"),
+    )
+
+
+def transactions_after(
+    request: ledger_service_pb2.ListTransactionsRequest,
+) -> LedgerTransactionId | None:
+    """The transaction after which the page begins."""
+    cursor = decode_page_token(request.page_token, _filters(request), length=1)
+    return None if cursor is None else LedgerTransactionId.parse(cursor[0])
+
+
+def transactions_token(
+    request: ledger_service_pb2.ListTransactionsRequest, after: LedgerTransactionId | None
+) -> str:
+    return "" if after is None else encode_page_token(_filters(request), (after,))
+
+
+def balance_as_of(request: ledger_service_pb2.GetBalanceRequest) -> datetime | None:
+    return _time(request, "as_of")
+
+
+def balance_message(balance: Balance) -> statement_pb2.Balance:
+    message = statement_pb2.Balance(
+        account=balance.account,
+        amount=money_message(balance.amount),
+        entry_count=balance.entry_count,
+    )
+    _set_time(message.as_of, balance.as_of)
+    return message
+
+
+def statement_filter(request: ledger_service_pb2.ListEntriesRequest) -> StatementFilter:
+    return StatementFilter(
+        account=request.account,
+        currency=Currency(request.currency),
+        created_from=_time(request, "created_from"),
+        created_before=_time(request, "created_before"),
+    )
+
+
+def statement_cursor(request: ledger_service_pb2.ListEntriesRequest) -> StatementCursor | None:
+    """The line with which the page begins."""
+    cursor = decode_page_token(request.page_token, _filters(request), length=2)
+    return None if cursor is None else StatementCursor(datetime.fromisoformat(cursor[0]), cursor[1])
+
+
+def statement_token(
+    request: ledger_service_pb2.ListEntriesRequest, cursor: StatementCursor | None
+) -> str:
+    if cursor is None:
+        return ""
+    parts = (cursor.created_at.isoformat(), cursor.entry_uuid)
+    return encode_page_token(_filters(request), parts)
+
+
+def statement_line_message(line: StatementLine) -> statement_pb2.StatementLine:
+    message = statement_pb2.StatementLine(
+        entry_id=line.entry.id,
+        transaction_id=line.entry.transaction_id,
+        reference_id=line.reference_id,
+        amount=money_message(line.entry.amount),
+        running_balance=money_message(line.running_balance),
+    )
+    _set_time(message.created_at, line.entry.created_at)
+    return message
+
+
+def progress_message(progress: Progress) -> integrity_pb2.IntegrityProgress:
+    return integrity_pb2.IntegrityProgress(
+        blocks_checked=progress.blocks_checked,
+        blocks_total=progress.blocks_total,
+        transactions_checked=progress.transactions_checked,
+        entries_checked=progress.entries_checked,
+    )
+
+
+def verdict_message(verdict: Verdict) -> integrity_pb2.IntegrityVerdict:
+    state = (
+        integrity_pb2.INTEGRITY_STATE_INTACT
+        if verdict.intact
+        else integrity_pb2.INTEGRITY_STATE_TAMPERED
+    )
+    message = integrity_pb2.IntegrityVerdict(
+        state=state,
+        findings=[_finding_message(finding) for finding in verdict.findings],
+        checked=progress_message(verdict.checked),
+        sums=[
+            money_pb2.Money(amount_minor=total_minor, currency=currency)
+            for currency, total_minor in sorted(verdict.sums_minor.items())
+        ],
+        transactions_unsealed=verdict.transactions_unsealed,
+    )
+    if verdict.sealed_through is not None:
+        _set_time(message.sealed_through, verdict.sealed_through)
+    return message
+
+
+def event_payload(event: LedgerPosted) -> bytes:
+    """The event in the envelope that every consumer reads."""
+    envelope = envelope_pb2.Envelope(
+        id=event.event_id,
+        type=type(event).__name__,
+        schema_version=1,
+        sequence=1,
+        ledger_posted=ledger_event_pb2.LedgerPosted(
+            transaction_id=event.transaction_id,
+            reference_id=event.reference_id,
+            idempotency_key=event.idempotency_key,
+            entry_count=event.entry_count,
+        ),
+    )
+    if event.reference_id.startswith(_PAYMENT_LEAD):
+        envelope.payment_id = event.reference_id
+    _set_time(envelope.occurred_at, event.occurred_at)
+    return envelope.SerializeToString()
+
+
+def _finding_message(finding: Finding) -> integrity_pb2.IntegrityFinding:
+    return integrity_pb2.IntegrityFinding(
+        kind=integrity_pb2.IntegrityFindingKind.Value(f"INTEGRITY_FINDING_KIND_{finding.kind}"),
+        block_number=finding.block_number,
+        epoch=finding.epoch,
+        transaction_id=finding.transaction_id,
+        message=finding.message,
+    )
+
+
+def _entry_message(entry: Entry) -> transaction_pb2.Entry:
+    message = transaction_pb2.Entry(
+        id=entry.id,
+        transaction_id=entry.transaction_id,
+        account=entry.account,
+        amount=money_message(entry.amount),
+    )
+    _set_time(message.created_at, entry.created_at)
+    return message
+
+
+def _failure_message(error: SwitchyardError) -> failure_pb2.Failure:
+    return failure_pb2.Failure(
+        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
+        message=error.message,
+        violations=[
+            failure_pb2.FieldViolation(field=v.field, rule=v.rule, message=v.message)
+            for v in error.violations
+        ],
+        details=error.details,
+    )
+
+
+def money_message(money: Money) -> money_pb2.Money:
+    return money_pb2.Money(amount_minor=money.amount_minor, currency=money.currency.code)
+
+
+@lru_cache(maxsize=256)
+def _currency(code: str) -> Currency:
+    return Currency(code)
+
+
+def _set_time(message: Timestamp, moment: datetime) -> None:
+    message.FromDatetime(moment)
+
+
+def _time(request: Message, field: str) -> datetime | None:
+    """A moment that may be missing, or be none at all."""
+    if not request.HasField(field):
+        return None
+    moment: Timestamp = getattr(request, field)
+    try:
+        return moment.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        message = "is no moment between the years 1 and 9999"
+        raise InvalidArgument(
+            f"{field} {message}", violations=[FieldViolation(field, "timestamp.range", message)]
+        ) from None
+
+
+def _filters(request: Message) -> str:
+    """The request without its paging: what a page token is tied to."""
+    filters = type(request)()
+    filters.CopyFrom(request)
+    filters.ClearField("page_size")
+    filters.ClearField("page_token")
+    return type(request).__name__ + filters.SerializeToString(deterministic=True).hex()

@@ -1,0 +1,50 @@
+"""A ledger on a database of the test's own, behind the same door as in production."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from payments.ledger.v1.ledger_service_pb2_grpc import (
+    LedgerServiceStub,
+    add_LedgerServiceServicer_to_server,
+)
+
+from services.kernel.clock import SystemClock
+from services.ledger.rpc import LedgerServicer
+from services.ledger.service import Ledger
+from services.ledger.store.journal import Journal
+from services.ledger.store.seals import Seals
+from services.ledger.translate import event_payload
+from services.runtime.database import Database
+from services.runtime.rpc import Middleware, Registry, connect_in_process
+from services.runtime.telemetry import Telemetry
+
+
+@dataclass(frozen=True)
+class LedgerUnderTest:
+    """The rooms of one ledger, for tests that look into them."""
+
+    database: Database
+    journal: Journal
+    seals: Seals
+    stub: LedgerServiceStub
+
+    async def count(self, statement: str, *values: object) -> int:
+        async with self.database.connection() as connection:
+            return int(await connection.fetchval(statement, *values))
+
+
+@pytest.fixture
+async def ledger(application_url: str) -> AsyncIterator[LedgerUnderTest]:
+    database = await Database.connect(application_url, application_name="ledger under test")
+    journal = Journal(database, event_payload)
+    seals = Seals(database, block_size=5)
+    registry = Registry(Middleware(Telemetry.create("test")))
+    registry.register(
+        add_LedgerServiceServicer_to_server,
+        LedgerServicer(Ledger(journal, seals, SystemClock())),
+    )
+    async with connect_in_process(registry) as channel:
+        yield LedgerUnderTest(database, journal, seals, LedgerServiceStub(channel))
+    await journal.close()
+    await database.close()
