@@ -73,9 +73,10 @@ class Api:
         exchange.account = authenticate(request)
         exchange.route, exchange.object_id = ROUTES.find(request.method, request.path)
         check_version(request)
+        exchange.form = _form(request)
         if exchange.idempotency_key is not None:
             check_key(exchange.idempotency_key)
-        exchange.form = _form(request)
+            exchange.fingerprint = fingerprint(exchange.form)
 
     async def _replay_or_execute(self, exchange: Exchange) -> Answer:
         assert exchange.route is not None
@@ -105,7 +106,7 @@ class Api:
             exchange.account,
             exchange.idempotency_key,
             path=exchange.request.path,
-            parameters=fingerprint(exchange.form),
+            parameters=exchange.fingerprint,
             now=exchange.at,
         )
 
@@ -232,7 +233,7 @@ def _stored(exchange: Exchange, answer: Answer) -> StoredAnswer | None:
         key=exchange.idempotency_key,
         created=exchange.at,
         path=exchange.request.path,
-        fingerprint=fingerprint(exchange.form),
+        fingerprint=exchange.fingerprint,
         request_id=exchange.request_id,
         status=answer.status,
         body=answer.body,

@@ -43,6 +43,7 @@ class Exchange:
     route: Route | None = None
     object_id: str = ""
     form: Form = field(default_factory=dict)
+    fingerprint: str = ""
     idempotency_key: str | None = None
     fault: Fault | None = None
     outcome: Outcome = Outcome.REFUSED

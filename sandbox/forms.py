@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from sandbox.errors import InvalidRequest
 
@@ -14,6 +15,7 @@ Form = dict[str, Any]
 _MAX_DEPTH: Final = 10
 _MAX_FIELDS: Final = 1_000
 _KEY: Final = re.compile(r"^([^\[\]]+)((?:\[[^\[\]]*\])*)$")
+_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 _SUBKEY: Final = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -52,4 +54,4 @@ def _insert(tree: Form, path: list[str], value: str, key: str) -> None:
 
 def canonical(form: Form) -> str:
     """The same text for the same parameters, in whatever order they came."""
-    return json.dumps(form, sort_keys=True, separators=(",", ":"))
+    return _sorted(form).decode()
