@@ -42,7 +42,7 @@ from services.runtime.rpc.deadline import begin_deadline
 from services.runtime.rpc.gate import Gate
 from services.runtime.rpc.in_process.context import InProcessContext
 from services.runtime.rpc.method import Context, Respond, RpcHandler, ServedMethod
-from services.runtime.rpc.status import status_from_error
+from services.runtime.rpc.status import RpcStatus, status_from_error
 from services.runtime.telemetry import Telemetry, begin_context
 from services.runtime.telemetry.tracing import mark_failed
 
@@ -133,12 +133,15 @@ class Middleware:
             response = await respond(request, context)
             call.code = _code_of(context)
         except BaseException as error:
-            await self._fail(call, error, context)
-            raise
-        else:
-            return response
-        finally:
+            status = self._judge(call, error, context)
+            # What is recorded is there by the time the caller knows of it.
             self._conclude(call)
+            if status is not None:
+                trailing = tuple(context.trailing_metadata()) + status.trailing_metadata
+                await context.abort(status.code, status.message, trailing)
+            raise
+        self._conclude(call)
+        return response
 
     def _introduce(self, call: _Call, request: object, remaining_seconds: float | None) -> None:
         """Give the call its id, its words for the logs, and its span."""
@@ -164,7 +167,7 @@ class Middleware:
                 self._authenticate(call.headers.get(AUTHORIZATION_KEY))
             if context.time_remaining() is None:
                 raise InvalidArgument(
-                    "the call has no deadline; send one with it (grpc-timeout)",
+                    "the call has no deadline; send one (`timeout=`, `buf curl --timeout`)",
                     reason=Reason.DEADLINE_REQUIRED,
                 )
         if request is None:
@@ -180,25 +183,24 @@ class Middleware:
         if not compare_digest(shown, self._authorization):
             raise Unauthenticated("the service token is not the right one")
 
-    async def _fail(self, call: _Call, error: BaseException, context: Context) -> None:
-        """Answer with the status of the error; returns only if the error is to go on as it is."""
+    def _judge(self, call: _Call, error: BaseException, context: Context) -> RpcStatus | None:
+        """The status to answer an error with; None if it is to go on as it is."""
         if isinstance(error, AbortError):
             call.code = _code_of(context)
-            return
+            return None
         if isinstance(error, asyncio.CancelledError) and _is_this_task_cancelled():
             late = _is_late(context)
             call.code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
-            return
+            return None
         if not isinstance(error, Exception | asyncio.CancelledError):
             call.code = grpc.StatusCode.UNKNOWN
-            return
+            return None
         typed = _typed(error, context)
         if isinstance(typed, Internal):
             call.fault = error
         status = status_from_error(typed, call.request_id)
         call.code, call.reason = status.code, typed.reason
-        earlier = tuple(context.trailing_metadata() or ())
-        await context.abort(status.code, status.message, earlier + status.trailing_metadata)
+        return status
 
     def _conclude(self, call: _Call) -> None:
         """Count, log and end the span."""

@@ -8,7 +8,7 @@ Lines of the standard library's loggers go the same way.
 import logging
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -84,7 +84,7 @@ class _Lines:
         words = {"event": event.pop("event", ""), "service": self._service, **bound(), **event}
         line: dict[str, Any] = {
             "timestamp": _now(),
-            "level": "error" if level == "exception" else level,
+            "level": level,
             **{name: redact_field(name, value) for name, value in words.items()},
         }
         span = trace.get_current_span().get_span_context()
@@ -101,7 +101,7 @@ class _Lines:
         except (OSError, ValueError):
             return
 
-    debug = info = warning = warn = error = exception = critical = fatal = msg = log = write
+    debug = info = warning = error = critical = write
 
 
 class _StandardHandler(logging.Handler):
@@ -124,8 +124,13 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _encode(line: object) -> str:
-    return orjson.dumps(line, default=_described, option=orjson.OPT_NON_STR_KEYS).decode()
+def _encode(line: Mapping[str, object]) -> str:
+    try:
+        return orjson.dumps(line, default=_described, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        # Integers over 64 bits and circles: every value that is not text becomes text.
+        texts = {k: v if isinstance(v, str) else _described(v) for k, v in line.items()}
+        return orjson.dumps(texts).decode()
 
 
 def _described(value: object) -> str:

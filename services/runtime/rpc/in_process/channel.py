@@ -6,7 +6,8 @@ limits and statuses are those of the network; one conformance suite holds both c
 """
 
 import asyncio
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -113,7 +114,7 @@ class InProcessChannel(Channel):
     async def channel_ready(self) -> None:
         """Return at once: a process is always connected to itself."""
 
-    def start(self, request: Any, timeout: float | None, metadata: Any, run: "_Run") -> Exchange:
+    def start(self, request: bytes, timeout: float | None, metadata: Any, run: "_Run") -> Exchange:
         """Start one call in a task and an empty context of its own."""
         if self._is_closed:
             raise UsageError("Channel is closed.")
@@ -136,10 +137,10 @@ class InProcessChannel(Channel):
         return self._message_bytes_max
 
 
-_Run = Callable[[Exchange, Any], Any]
+_Run = Callable[[Exchange, bytes], Coroutine[Any, Any, None]]
 
 
-class _Method:
+class _Method(ABC):
     """One method of a stub: finds its handler and runs it for each call."""
 
     def __init__(
@@ -154,9 +155,12 @@ class _Method:
         self._serialize = serializer or bytes
         self._deserialize = deserializer or bytes
 
-    async def _run(self, exchange: Exchange, request: Any) -> None:
+    def _start(self, request: Any, timeout: float | None, metadata: Any) -> Exchange:
+        # Serialized here and now: what the caller does to the request next is its own affair.
+        return self._channel.start(self._serialize(request), timeout, metadata, self._run)
+
+    async def _run(self, exchange: Exchange, raw: bytes) -> None:
         try:
-            raw = self._serialize(request)
             method = self._channel.served(self._path)
             if method is None:
                 exchange.finish(FinalStatus(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"))
@@ -172,8 +176,9 @@ class _Method:
             if exchange.status is None:
                 exchange.finish(FinalStatus(grpc.StatusCode.UNKNOWN, "the handler gave no status"))
 
+    @abstractmethod
     async def _answer(self, exchange: Exchange, method: ServedMethod, raw: bytes) -> None:
-        raise NotImplementedError
+        """Run the method and settle the exchange."""
 
 
 class _UnaryUnary(_Method, UnaryUnaryMultiCallable[Any, Any]):
@@ -185,7 +190,7 @@ class _UnaryUnary(_Method, UnaryUnaryMultiCallable[Any, Any]):
         metadata: Any = None,
         **_network_options: Any,
     ) -> InProcessUnaryCall:
-        return InProcessUnaryCall(self._channel.start(request, timeout, metadata, self._run))
+        return InProcessUnaryCall(self._start(request, timeout, metadata))
 
     async def _answer(self, exchange: Exchange, method: ServedMethod, raw: bytes) -> None:
         context = InProcessContext(exchange, method.serialize_response)
@@ -211,8 +216,7 @@ class _UnaryStream(_Method, UnaryStreamMultiCallable[Any, Any]):
         metadata: Any = None,
         **_network_options: Any,
     ) -> InProcessStreamCall:
-        exchange = self._channel.start(request, timeout, metadata, self._run)
-        return InProcessStreamCall(exchange, self._deserialize)
+        return InProcessStreamCall(self._start(request, timeout, metadata), self._deserialize)
 
     async def _answer(self, exchange: Exchange, method: ServedMethod, raw: bytes) -> None:
         context = InProcessContext(exchange, method.serialize_response)

@@ -98,8 +98,10 @@ class InProcessContext(ServicerContext[Any, Any]):
         await self.abort(status.code, status.details, status.trailing_metadata)
 
     def final_status(self) -> FinalStatus:
-        """The status as it stands."""
-        return FinalStatus(self._code or grpc.StatusCode.OK, self._details, self._trailing_metadata)
+        """The status as it stands; the network sends no message with a success."""
+        code = self._code or grpc.StatusCode.OK
+        details = "" if code is grpc.StatusCode.OK else self._details
+        return FinalStatus(code, details, self._trailing_metadata)
 
     def _raise_if_ended(self) -> None:
         """Stop a handler that goes on after its call has ended."""
