@@ -45,6 +45,14 @@ async def main():
 asyncio.run(main())
 """
 
+# Pure arithmetic, in which a session does not notice that its server is gone.
+_WORK_FOR_TWO_SECONDS = """
+do $$
+declare until timestamptz := clock_timestamp() + interval '2 s';
+begin while clock_timestamp() < until loop end loop; end
+$$
+"""
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root lends the server an account")
 
 
@@ -190,6 +198,21 @@ async def test_a_crash_of_the_server_itself_is_recovered_from(module_home: Path)
         assert await _value(restarted.owner_url, "select count(*) > 0 from kept.rows")
     finally:
         await restarted.stop()
+
+
+async def test_sessions_that_a_crash_leaves_at_work_are_waited_for(module_home: Path) -> None:
+    with _owner_process(module_home) as owner:
+        url = f"postgresql://switchyard@/switchyard?host={module_home}/postgres/socket&port=5432"
+        busy = await asyncpg.connect(url)
+        working = asyncio.create_task(busy.execute(_WORK_FOR_TWO_SECONDS))
+        await asyncio.sleep(0.3)
+        os.kill(_pid(module_home), signal.SIGKILL)
+        owner.kill()
+    restarted = await EmbeddedPostgres.start(module_home)
+    await restarted.stop()
+    await working
+    busy.terminate()
+    assert "still in use" in (module_home / "postgres/server.log").read_text()
 
 
 async def test_a_server_that_outlived_its_owner_is_ended_and_replaced(module_home: Path) -> None:

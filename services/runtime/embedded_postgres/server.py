@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from services.runtime.embedded_postgres.account import server_account
+from services.runtime.embedded_postgres.account import Account, server_account
 from services.runtime.embedded_postgres.binaries import Binaries, find_binaries
 from services.runtime.embedded_postgres.child import becomes_true, spawn
 from services.runtime.embedded_postgres.data_directory import (
@@ -71,6 +71,10 @@ _NOT_YET: Final = (
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.TooManyConnectionsError,
 )
+
+
+class _PredecessorLingersError(StartupError):
+    """A killed server's sessions end when they next look up from their work; until then we wait."""
 
 
 class EmbeddedPostgres:
@@ -183,6 +187,17 @@ async def _start(place: Place) -> subprocess.Popen[bytes]:
     account.open_way_to(place.socket_folder)
     place.rotate_log()
     await ensure_data(place, binaries, account)
+    deadline = asyncio.get_running_loop().time() + _PATIENCE.total_seconds()
+    while True:
+        try:
+            return await _launch(place, binaries, account)
+        except _PredecessorLingersError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _launch(place: Place, binaries: Binaries, account: Account) -> subprocess.Popen[bytes]:
     command = _server_command(place, binaries)
     with place.log.open("ab") as log:
         log_start_byte = os.fstat(log.fileno()).st_size
@@ -209,7 +224,9 @@ async def _wait_until_ready(
     while not await _answers(place):
         if process.poll() is not None:
             reason = last_line(place.log, since_byte=log_start_byte)
-            raise StartupError(f"PostgreSQL did not start ({reason}): see {place.log}")
+            lingers = "still in use" in reason
+            refusal = _PredecessorLingersError if lingers else StartupError
+            raise refusal(f"PostgreSQL did not start ({reason}): see {place.log}")
         if asyncio.get_running_loop().time() > deadline:
             raise StartupError(f"PostgreSQL is still starting, see {place.log}: try again")
         await asyncio.sleep(_POLL_SECONDS)
