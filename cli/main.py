@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
+from cli.ledger import ledger
 from cli.migrate import migrate
+from cli.serve import serve
+from services.kernel.errors import SwitchyardError
 from services.runtime.startup import StartupError
 
 
@@ -16,9 +19,20 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except StartupError as error:
-            for line in str(error).splitlines():
-                click.echo(f"payment-cli: {line}", err=True)
+            _complain(str(error))
             ctx.exit(error.exit_code)
+        except SwitchyardError as error:
+            _complain(error.message)
+            for violation in error.violations:
+                if violation.message in error.message:
+                    continue
+                _complain(f"{violation.field}: {violation.message} ({violation.rule})")
+            ctx.exit(1)
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        click.echo(f"payment-cli: {line}", err=True)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,3 +42,5 @@ def main() -> None:
 
 
 main.add_command(migrate)
+main.add_command(serve)
+main.add_command(ledger)

@@ -1,0 +1,225 @@
+"""payment-cli ledger: post to the journal, read it, add it up, prove that nobody changed it."""
+
+import uuid
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import click
+from grpc.aio import Channel
+from payments.core.v1.money_pb2 import Money
+from payments.ledger.v1 import ledger_service_pb2 as pb
+from payments.ledger.v1.integrity_pb2 import (
+    IntegrityFinding,
+    IntegrityFindingKind,
+    IntegrityState,
+    IntegrityVerdict,
+)
+from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from payments.ledger.v1.transaction_pb2 import EntryDraft, Transaction
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from cli.client import as_json, call, client_options, print_json
+from services.kernel import money
+
+_TAMPERED: Final = 4
+_VERIFY_TIMEOUT_SECONDS: Final = 6 * 3600.0
+
+
+@click.group()
+def ledger() -> None:
+    """The double-entry journal of all money that moves."""
+
+
+@ledger.command()
+@click.argument("reference_id")
+@click.argument("entries", nargs=-1, required=True, metavar="ACCOUNT=AMOUNT...")
+@click.option("--currency", default="USD", show_default=True, help="An ISO 4217 code.")
+@click.option("--idempotency-key", help="Posting again under the same key changes nothing.")
+@client_options
+def post(  # noqa: PLR0917 -- one parameter an option
+    reference_id: str,
+    entries: tuple[str, ...],
+    currency: str,
+    idempotency_key: str | None,
+    home: Path | None,
+    output: str,
+) -> None:
+    """Post one balanced transaction.
+
+    \b
+    payment-cli ledger post pay_1 CUSTOMER=-10.00 MERCHANT=9.70 PLATFORM=0.30
+    """
+    request = pb.PostTransactionRequest(
+        idempotency_key=idempotency_key or f"cli:{uuid.uuid4()}",
+        reference_id=reference_id,
+        entries=[_entry(text, money.Currency(currency)) for text in entries],
+    )
+
+    async def work(channel: Channel) -> pb.PostTransactionResponse:
+        return await LedgerServiceStub(channel).PostTransaction(request)
+
+    response = call(home, work)
+    if output == "json":
+        print_json(as_json(response))
+        return
+    _show(response.transaction)
+    if response.replayed:
+        click.echo("this key had posted it before; nothing was written")
+
+
+@ledger.command()
+@click.argument("transaction_id")
+@client_options
+def show(transaction_id: str, home: Path | None, output: str) -> None:
+    """Show one transaction with its entries."""
+
+    async def work(channel: Channel) -> pb.GetTransactionResponse:
+        request = pb.GetTransactionRequest(transaction_id=transaction_id)
+        return await LedgerServiceStub(channel).GetTransaction(request)
+
+    response = call(home, work)
+    if output == "json":
+        print_json(as_json(response.transaction))
+    else:
+        _show(response.transaction)
+
+
+@ledger.command()
+@click.argument("account")
+@click.option("--currency", default="USD", show_default=True, help="An ISO 4217 code.")
+@click.option("--as-of", type=click.DateTime(), help="What it held at that moment (UTC).")
+@client_options
+def balance(
+    account: str, currency: str, as_of: datetime | None, home: Path | None, output: str
+) -> None:
+    """Add an account up."""
+    request = pb.GetBalanceRequest(account=account, currency=currency)
+    if as_of is not None:
+        request.as_of.FromDatetime(as_of)
+
+    async def work(channel: Channel) -> pb.GetBalanceResponse:
+        return await LedgerServiceStub(channel).GetBalance(request)
+
+    response = call(home, work)
+    if output == "json":
+        print_json(as_json(response.balance))
+        return
+    held = response.balance
+    click.echo(f"{held.account}: {_text(held.amount)} in {held.entry_count} entries")
+
+
+@ledger.command()
+@click.argument("account")
+@click.option("--currency", default="USD", show_default=True, help="An ISO 4217 code.")
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@click.option("--page-token", default="", help="Where to go on, from the page before.")
+@client_options
+def statement(  # noqa: PLR0917 -- one parameter an option
+    account: str, currency: str, limit: int, page_token: str, home: Path | None, output: str
+) -> None:
+    """List an account's entries, oldest first, with the balance after each."""
+    request = pb.ListEntriesRequest(
+        account=account, currency=currency, page_size=limit, page_token=page_token
+    )
+
+    async def work(channel: Channel) -> pb.ListEntriesResponse:
+        return await LedgerServiceStub(channel).ListEntries(request)
+
+    page = call(home, work)
+    if output == "json":
+        print_json(as_json(page))
+        return
+    table = Table("when (UTC)", "about")
+    table.add_column("transaction", no_wrap=True)
+    table.add_column("amount", justify="right")
+    table.add_column("balance", justify="right")
+    table.add_row("", "", "before", "", _text(page.opening_balance))
+    for line in page.lines:
+        when = line.created_at.ToDatetime().isoformat(" ", "seconds")
+        table.add_row(
+            when,
+            line.reference_id,
+            line.transaction_id,
+            _text(line.amount),
+            _text(line.running_balance),
+        )
+    Console().print(table)
+    if page.next_page_token:
+        click.echo(f"more: --page-token {page.next_page_token}")
+
+
+@ledger.command()
+@client_options
+@click.pass_context
+def verify(context: click.Context, home: Path | None, output: str) -> None:
+    """Recompute every sealed block. Exit code 4 means that somebody changed the past."""
+    with Progress(console=Console(stderr=True), disable=output == "json") as bar:
+        task = bar.add_task("verifying", total=None)
+
+        async def work(channel: Channel) -> IntegrityVerdict:
+            verdict = IntegrityVerdict()
+            async for report in LedgerServiceStub(channel).VerifyIntegrity(
+                pb.VerifyIntegrityRequest(), timeout=_VERIFY_TIMEOUT_SECONDS
+            ):
+                verdict = report.verdict
+                progress = report.progress
+                if report.HasField("progress"):
+                    bar.update(
+                        task,
+                        # Blocks may be sealed meanwhile; an empty ledger is done at once.
+                        total=max(progress.blocks_total, progress.blocks_checked) or 1,
+                        completed=progress.blocks_checked if progress.blocks_total else 1,
+                    )
+            return verdict
+
+        verdict = call(home, work)
+    if output == "json":
+        print_json(as_json(verdict))
+    else:
+        _tell(verdict)
+    if verdict.state != IntegrityState.INTEGRITY_STATE_INTACT:
+        context.exit(_TAMPERED)
+
+
+def _tell(verdict: IntegrityVerdict) -> None:
+    checked = verdict.checked
+    for finding in verdict.findings:
+        click.echo(f"tampering: {_finding(finding)}")
+    for total in verdict.sums:
+        click.echo(f"sum of all entries: {_text(total)}")
+    state = "tampered with" if verdict.findings else "intact"
+    click.echo(
+        f"{state}: {checked.blocks_checked} blocks, {checked.transactions_checked} transactions,"
+        f" {checked.entries_checked} entries; {verdict.transactions_unsealed} transactions are"
+        " too young to be sealed"
+    )
+
+
+def _finding(finding: IntegrityFinding) -> str:
+    kind = IntegrityFindingKind.Name(finding.kind).removeprefix("INTEGRITY_FINDING_KIND_")
+    place = f" block {finding.block_number}" if finding.block_number else ""
+    return f"{kind}{place} {finding.transaction_id} {finding.message}".replace("  ", " ")
+
+
+def _show(transaction: Transaction) -> None:
+    when = transaction.created_at.ToDatetime().isoformat(" ", "seconds")
+    click.echo(f"{transaction.id} about {transaction.reference_id}, {when} UTC")
+    for entry in transaction.entries:
+        click.echo(f"  {entry.account:<40} {_text(entry.amount):>20}")
+
+
+def _entry(text: str, currency: money.Currency) -> EntryDraft:
+    account, equals, amount = text.rpartition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not ACCOUNT=AMOUNT, such as MERCHANT=9.70")
+    parsed = money.Money.parse(amount, currency)
+    return EntryDraft(
+        account=account, amount=Money(amount_minor=parsed.amount_minor, currency=currency.code)
+    )
+
+
+def _text(amount: Money) -> str:
+    return str(money.Money(amount.amount_minor, money.Currency(amount.currency)))

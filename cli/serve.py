@@ -1,0 +1,93 @@
+"""payment-cli serve: runs services in the foreground until it is told to stop."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+import uvloop
+
+from services.runtime.rpc import GrpcServer, ServerTls
+from services.runtime.run_file import RunFile
+from services.runtime.settings import Settings, load_settings
+from services.runtime.startup import StartupError
+from services.runtime.telemetry import MetricsEndpoint, configure_logging
+from services.system import SERVICES, System, open_system
+
+_DRAIN_SECONDS: Final = 10.0
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[SERVICE]...")
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where run.json, and the embedded database, live.",
+)
+@click.option("--grpc-port", type=int, help="The port to listen on; 0 takes any free one.")
+@click.option("--metrics-port", type=int, help="Serve /metrics there; 0 takes any free one.")
+def serve(
+    names: tuple[str, ...], home: Path | None, grpc_port: int | None, metrics_port: int | None
+) -> None:
+    """Run the services named, or all of them, in this process.
+
+    SIGTERM or Ctrl-C drains: calls that run are answered, new ones are sent away.
+    """
+    settings = load_settings(switchyard_home=home, grpc_port=grpc_port, metrics_port=metrics_port)
+    configure_logging("switchyard", level=settings.log_level)
+    uvloop.run(_serve(settings, names or tuple(SERVICES)))
+
+
+async def _serve(settings: Settings, names: Sequence[str]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    home = settings.switchyard_home
+    home.mkdir(parents=True, exist_ok=True)
+    async with open_system(settings, names) as system:
+        server = GrpcServer(system.registry, tls=_tls(settings))
+        port = await server.start(f"{settings.grpc_host}:{settings.grpc_port}")
+        metrics = _start_metrics(settings, system)
+        run = RunFile(
+            pid=os.getpid(),
+            grpc_address=f"{settings.grpc_host}:{port}",
+            grpc_token=system.token,
+            database_url=system.database_url,
+            metrics_url=None if metrics is None else f"http://127.0.0.1:{metrics.port}/metrics",
+        )
+        run.write(home)
+        _say(run, names, home)
+        await stop.wait()
+        click.echo("stopping: calls that run are answered first")
+        run.remove(home)
+        await server.stop(_DRAIN_SECONDS)
+        if metrics is not None:
+            await asyncio.to_thread(metrics.stop)
+
+
+def _tls(settings: Settings) -> ServerTls | None:
+    if settings.grpc_tls_certificate is None or settings.grpc_tls_key is None:
+        return None
+    return ServerTls(settings.grpc_tls_certificate, settings.grpc_tls_key)
+
+
+def _start_metrics(settings: Settings, system: System) -> MetricsEndpoint | None:
+    if settings.metrics_port is None:
+        return None
+    try:
+        return MetricsEndpoint.start(system.telemetry.registry, settings.metrics_port)
+    except OSError as error:
+        raise StartupError(
+            f"cannot serve metrics on port {settings.metrics_port}: {error.strerror};"
+            " stop the other program or choose another METRICS_PORT"
+        ) from error
+
+
+def _say(run: RunFile, names: Sequence[str], home: Path) -> None:
+    click.echo(f"ready: {', '.join(names)} at {run.grpc_address} (gRPC)")
+    if run.metrics_url:
+        click.echo(f"metrics: {run.metrics_url}")
+    click.echo(f"the token and addresses are in {home / 'run.json'}; Ctrl-C stops")
