@@ -109,7 +109,7 @@ async def test_context_tells_a_handler_the_same_on_both_channels(house: House) -
             identity_key=context.peer_identity_key(),
             has_peer=bool(context.peer()),
         )
-        context.add_done_callback(note_end)
+        context.add_done_callback(note_end)  # type: ignore[arg-type] # the stubs name a positional parameter
         context.set_compression(grpc.Compression.NoCompression)
         context.disable_next_message_compression()
         context.set_code(grpc.StatusCode.OK)
