@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 HOME_DIR ?= .switchyard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock run demo test lint format generate breaking release-contracts clean
+.PHONY: help setup lock demo run test lint format generate breaking release-contracts clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ lock: $(READY) ## renew requirements/*.txt from pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements/dev.txt
+
+demo: $(READY) ## start everything in a folder of its own and show what it does (needs nothing)
+	@$(BIN)/payment-cli demo
+
+run: $(READY) ## run every service until Ctrl-C; its data stays in .switchyard
+	@$(BIN)/payment-cli serve --home $(HOME_DIR)
 
 test: $(READY) ## run every test that needs nothing but this checkout
 	@$(BIN)/python -m pytest $(ARGS)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli.demo import demo
 from cli.ledger import ledger
 from cli.migrate import migrate
 from cli.serve import serve
@@ -41,6 +42,5 @@ def main() -> None:
     """Switchyard: plan, route, execute and ledger every payment."""
 
 
-main.add_command(migrate)
-main.add_command(serve)
-main.add_command(ledger)
+for command in (demo, ledger, migrate, serve):
+    main.add_command(command)

@@ -4,6 +4,7 @@ Two that migrate at once wait for each other, a second run does nothing, and eac
 transaction, so that a failure leaves the database at the revision before.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -178,6 +179,8 @@ def _run_alembic(connection: SqlConnection) -> tuple[AppliedRevision, ...]:
     def note(*, step: Any, **_: object) -> None:
         applied.append(AppliedRevision(step.up_revision_id, step.up_revision.doc))
 
+    # Alembic tells every start that it has nothing to do.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = _config()
     config.attributes.update(connection=connection, on_version_apply=note)
     command.upgrade(config, "heads")

@@ -1,0 +1,5 @@
+"""`python -m cli` is payment-cli."""
+
+from cli.main import main
+
+main()
