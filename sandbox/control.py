@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
@@ -193,7 +192,7 @@ class Control:
             {"id": found.id, "account": found.account, "url": found.url, "secret": found.secret}
             for found in self._run.committer.endpoints
         ]
-        return {"mischief": asdict(self._run.webhooks.mischief), "endpoints": endpoints}
+        return {"mischief": self._run.webhooks.mischief, "endpoints": endpoints}
 
     async def _set_mischief(self, request: Request, _: str) -> Any:
         mischief = _read(Mischief, request)
@@ -202,7 +201,7 @@ class Control:
         if not all(0 <= chance <= 1 for chance in chances) or not 0 <= delays[0] <= delays[1]:
             raise BadControl("probabilities are 0 to 1; delay_min_ms is at most delay_max_ms")
         self._run.webhooks.mischief = mischief
-        return {"mischief": asdict(mischief)}
+        return {"mischief": mischief}
 
     async def _resend(self, request: Request, event_id: str) -> Any:  # noqa: ARG002 (every handler's signature)
         committer = self._run.committer

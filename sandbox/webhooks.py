@@ -10,10 +10,11 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Final
 
 import httpx
+import msgspec
 
 from sandbox import codec
 from sandbox.domain.webhook_endpoints import WebhookEndpoint
@@ -31,8 +32,7 @@ SHUFFLE_WAITS_SECONDS: Final = 0.25
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mischief:
+class Mischief(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the network treats webhooks. Probabilities are drawn by seed, once for each delivery."""
 
     duplicate: float = 0.0

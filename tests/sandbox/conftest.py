@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ class Control:
         return attempts
 
 
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what happens in the background; a slow machine may take its time."""
+    async with asyncio.timeout(30):
+        while not await condition():  # noqa: ASYNC110 (what is awaited happens behind a wire)
+            await asyncio.sleep(0.02)
+
+
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
     running = await Sandbox.start(Options(data=tmp_path / "sandbox", port=0, seed=7))
@@ -67,7 +75,7 @@ def control(http: httpx.AsyncClient) -> Control:
 @pytest.fixture
 async def merchant(url: str) -> AsyncIterator[Merchant]:
     """The official SDK; it never retries by itself, so that every answer is seen."""
-    http_client = stripe.HTTPXClient(timeout=30)
+    http_client: Any = stripe.HTTPXClient(timeout=30)
 
     def make(key: str = "sk_test_merchant", **options: Any) -> stripe.StripeClient:
         return stripe.StripeClient(
@@ -102,7 +110,7 @@ class Receiver:
 
     def events(self, secret: str) -> list[stripe.Event]:
         return [
-            stripe.Webhook.construct_event(  # type: ignore[no-untyped-call]  # the SDK's own gap
+            stripe.Webhook.construct_event(
                 request.body, request.headers["stripe-signature"], secret
             )
             for request in self.requests

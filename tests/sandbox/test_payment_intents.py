@@ -114,7 +114,8 @@ async def test_what_is_not_held_cannot_be_captured(api: Any) -> None:
         await api.payment_intents.capture_async(paid.id)
     assert refused.value.code == "payment_intent_unexpected_state"
     assert refused.value.http_status == 400
-    assert refused.value.error.payment_intent.id == paid.id
+    error: Any = refused.value.error
+    assert error.payment_intent.id == paid.id
 
 
 async def test_cancel_lets_go_of_a_hold(api: Any) -> None:
@@ -194,7 +195,7 @@ async def test_methods_that_never_redirect_need_none(api: Any) -> None:
 async def test_declines(api: Any, card: str, code: str, decline_code: str | None) -> None:
     with pytest.raises(stripe.CardError) as declined:
         await confirmed(api, card)
-    error = declined.value.error
+    error: Any = declined.value.error
     assert declined.value.http_status == 402
     assert (error.code, getattr(error, "decline_code", None)) == (code, decline_code)
     intent = error.payment_intent
@@ -282,7 +283,8 @@ async def test_off_session_payment_that_needs_authentication_is_declined(api: An
     with pytest.raises(stripe.CardError) as declined:
         await confirmed(api, "pm_card_authenticationRequired", off_session=True)
     assert declined.value.code == "authentication_required"
-    assert declined.value.error.payment_intent.status == "requires_payment_method"
+    error: Any = declined.value.error
+    assert error.payment_intent.status == "requires_payment_method"
 
 
 async def test_card_set_up_for_later_passes_off_session(api: Any) -> None:
