@@ -190,7 +190,7 @@ with failed as (
     update messaging.inbox
        set state = 'dead', due_at = null, error = failed.error, finished_at = now()
       from failed
-     where consumer = $1 and inbox.event_id = failed.event_id
+     where consumer = $1 and inbox.event_id = failed.event_id and state = 'waiting'
     returning position, inbox.event_id, topic, key, type, payload, headers, occurred_at, attempts,
               failed.error as error
 )

@@ -5,21 +5,14 @@ Nothing remembers a last position; what waits is what is not marked, so a transa
 late is found like any other.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
-
-import structlog
 
 from services.runtime.database import Connection, Database
-from services.runtime.messaging.bus import Bus, BusTrouble, Trouble
+from services.runtime.messaging.bus import Bus, BusTrouble
 from services.runtime.messaging.lane import Lane
 from services.runtime.messaging.metrics import MessagingMetrics
-
-_log = structlog.get_logger(__name__)
-
-_PAUSE_SECONDS: Final = 1.0
+from services.runtime.messaging.troubles import Troubles
 
 
 class Relay:
@@ -35,7 +28,7 @@ class Relay:
     ) -> None:
         self._bus = bus
         self._metrics = metrics
-        self._trouble: Trouble | None = None
+        self._troubles = Troubles("cannot relay messages", metrics)
         self._lane = Lane(
             database,
             self._step,
@@ -57,15 +50,9 @@ class Relay:
         try:
             moved = await self._bus.carry(connection, partitions)
         except BusTrouble as error:
-            self._metrics.bus_in_trouble(error.trouble)
-            if error.trouble is not self._trouble:
-                _log.error("cannot relay messages", trouble=error.trouble, problem=str(error))
-            self._trouble = error.trouble
-            # Bells go on ringing; without a pause each would try a bus known to be in trouble.
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await self._troubles.note(error)
             return False
-        if self._trouble is not None and moved:
-            _log.info("relaying messages again", after=self._trouble)
-            self._trouble = None
+        if moved:
+            self._troubles.over()
         self._metrics.relayed(moved)
         return moved > 0

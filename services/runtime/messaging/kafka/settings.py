@@ -1,0 +1,43 @@
+"""How to reach a Kafka cluster and what is expected of its topics."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+from services.runtime.messaging.message import PARTITIONS
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """One cluster."""
+
+    bootstrap_servers: str
+    security: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """librdkafka's own words: security.protocol, sasl.mechanism, sasl.username, ssl.ca.location."""
+    group_prefix: str = "switchyard"
+    """Positions are shown to the broker under `<prefix>.<consumer>`, to those who watch the lag."""
+    create_topics: bool = True
+    """Whether a missing topic is made, or complained of."""
+    partitions: int = PARTITIONS
+    replication_factor: int = 1
+    retention: timedelta = timedelta(days=7)
+    """How long a created topic keeps messages; less than the inbox remembers them."""
+    patience: timedelta = timedelta(seconds=5)
+    """How long nothing may come back before the cluster counts as unreachable."""
+
+    def client(self, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
+        """What every client of the cluster is configured with."""
+        return {
+            "bootstrap.servers": self.bootstrap_servers,
+            "client.id": self.group_prefix,
+            "error_cb": on_error,
+            # What goes wrong comes through on_error and is logged once, as trouble.
+            "log_level": 0,
+            "reconnect.backoff.max.ms": 1000,
+            "socket.connection.setup.timeout.ms": 5000,
+            "allow.auto.create.topics": False,
+            **self.security,
+        }
