@@ -14,11 +14,6 @@ class Gate:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    @property
-    def inside(self) -> int:
-        """How many calls are being answered."""
-        return self._inside
-
     def enter(self) -> None:
         """Let a call in, or refuse it with an error that tells the caller to go elsewhere."""
         if self._closed:

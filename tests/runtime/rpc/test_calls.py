@@ -59,6 +59,22 @@ async def test_stream_is_read_message_by_message(house: House) -> None:
     assert await call.code() is grpc.StatusCode.OK
 
 
+async def test_stream_tells_how_it_stands(house: House) -> None:
+    called: list[object] = []
+    call = house.stub.VerifyIntegrity(VerifyIntegrityRequest(), timeout=PATIENCE_SECONDS)
+    call.add_done_callback(called.append)
+    left_seconds = call.time_remaining()
+    assert left_seconds is not None
+    assert 0 < left_seconds <= PATIENCE_SECONDS
+    assert not call.done()
+    await call.wait_for_connection()
+    assert [await call.read() for _ in range(3)] == [progress(n) for n in range(3)]
+    assert await call.read() is EOF
+    assert (await call.code(), await call.details()) == (grpc.StatusCode.OK, "")
+    assert (call.done(), call.cancelled(), call.cancel()) == (True, False, False)
+    assert len(called) == 1
+
+
 async def test_stream_is_not_both_read_and_iterated(house: House) -> None:
     call = house.stub.VerifyIntegrity(VerifyIntegrityRequest())
     await call.read()

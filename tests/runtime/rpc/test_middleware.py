@@ -7,10 +7,27 @@ import pytest
 from grpc.aio import AioRpcError
 from opentelemetry import trace
 from payments.ledger.v1.ledger_service_pb2 import GetBalanceRequest, GetBalanceResponse
+from payments.ledger.v1.ledger_service_pb2_grpc import (
+    LedgerServiceStub,
+    add_LedgerServiceServicer_to_server,
+)
+from payments.orchestrator.v1.orchestrator_service_pb2 import CapturePaymentRequest
 
-from services.kernel.errors import NotFound, Reason, Unauthenticated
-from services.runtime.rpc import Middleware, Registry, connect, typed_errors
-from services.runtime.telemetry import Telemetry, bind_context, bound, current_traceparent
+from services.kernel.errors import DeadlineExceeded, NotFound, Reason, Unauthenticated
+from services.runtime.rpc import (
+    Middleware,
+    Registry,
+    connect,
+    connect_in_process,
+    typed_errors,
+)
+from services.runtime.telemetry import (
+    Telemetry,
+    bind_context,
+    bound,
+    configure_logging,
+    current_traceparent,
+)
 from tests.runtime.rpc.house import (
     LEDGER,
     TOKEN,
@@ -254,3 +271,47 @@ def test_handler_that_would_block_the_loop_is_refused_at_registration() -> None:
     handlers = {"Get": grpc.unary_unary_rpc_method_handler(lambda *_: None, bytes, bytes)}
     with pytest.raises(TypeError, match=r"a\.B/Get must be `async def`"):
         registry.add_registered_method_handlers("a.B", handlers)
+
+
+async def test_ids_that_a_request_names_are_in_its_log_line_and_span() -> None:
+    async def answer(request: CapturePaymentRequest, _: Context) -> CapturePaymentRequest:
+        return request
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        answer, CapturePaymentRequest.FromString, CapturePaymentRequest.SerializeToString
+    )
+    # A server's methods are fixed once it has started: this one is reached in process alone.
+    async with open_house("in-process", sample_ratio=1.0) as house:
+        house.registry.add_registered_method_handlers("a.B", {"Capture": handler})
+        call = house.channel.unary_unary(
+            "/a.B/Capture",
+            CapturePaymentRequest.SerializeToString,
+            CapturePaymentRequest.FromString,
+        )
+        await call(CapturePaymentRequest(merchant_id="mer_1", payment_id="p" * 500))
+        (line,), (span,) = house.call_lines(), house.spans()
+    assert (line["merchant_id"], line["payment_id"]) == ("mer_1", "p" * 80)
+    assert span.attributes is not None
+    assert span.attributes["merchant_id"] == "mer_1"
+
+
+async def test_success_is_not_worth_a_line_at_level_info(house: House) -> None:
+    configure_logging("house", level="info", stream=house.logs)
+    registry = Registry(Middleware(house.telemetry))
+    registry.register(add_LedgerServiceServicer_to_server, house.ledger)
+    async with connect_in_process(registry) as channel:
+        await LedgerServiceStub(channel).GetBalance(GetBalanceRequest())
+        assert house.call_lines() == []
+
+
+async def test_handler_that_times_out_at_the_deadline_exceeded_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def give_up(_: GetBalanceRequest, __: Context) -> GetBalanceResponse:
+        raise TimeoutError
+
+    # However near the deadline is taken to be, the caller must not get there first.
+    monkeypatch.setattr("services.runtime.rpc.middleware._DEADLINE_MARGIN_SECONDS", 1000)
+    house.ledger.answer = give_up
+    with pytest.raises(DeadlineExceeded, match="before there was an answer"), typed_errors():
+        await house.stub.GetBalance(GetBalanceRequest())

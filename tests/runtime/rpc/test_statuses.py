@@ -7,7 +7,8 @@ from datetime import timedelta
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from grpc.aio import AbortError, AioRpcError
+from grpc.aio import AbortError, AioRpcError, UsageError
+from grpc_status import rpc_status
 from payments.ledger.v1.ledger_service_pb2 import (
     GetBalanceRequest,
     GetBalanceResponse,
@@ -171,6 +172,35 @@ async def test_abort_ends_the_call_and_the_handler(house: House) -> None:
     assert failure.value.trailing_metadata()["why"] == "fire"
     assert len(ended_by) == 1
     await house.until_counted("DATA_LOSS")
+
+
+async def test_handler_that_swallows_its_abort_cannot_take_it_back(house: House) -> None:
+    refused: list[BaseException] = []
+
+    async def swallow(_: GetBalanceRequest, context: Context) -> GetBalanceResponse:
+        for _attempt in range(2):
+            try:
+                await context.abort(grpc.StatusCode.DATA_LOSS, "gone")
+            except (AbortError, UsageError) as error:
+                refused.append(error)
+        return GetBalanceResponse()
+
+    house.ledger.answer = swallow
+    with pytest.raises(AioRpcError) as failure:
+        await house.stub.GetBalance(GetBalanceRequest())
+    assert failure.value.details() == "gone"
+    await house.until_counted("DATA_LOSS")
+    assert [type(error) for error in refused] == [AbortError, UsageError]
+
+
+async def test_abort_with_a_ready_made_status_sends_it(house: House) -> None:
+    async def give_up(_: GetBalanceRequest, context: Context) -> GetBalanceResponse:
+        status = status_pb2.Status(code=grpc.StatusCode.NOT_FOUND.value[0], message="no such")
+        await context.abort_with_status(rpc_status.to_status(status))
+
+    house.ledger.answer = give_up
+    with pytest.raises(NotFound, match="no such"), typed_errors():
+        await house.stub.GetBalance(GetBalanceRequest())
 
 
 async def test_code_set_without_an_exception_is_the_status(house: House) -> None:
