@@ -132,16 +132,17 @@ class Database:
         work: Callable[[Connection], Awaitable[T]],
         *,
         isolation: Isolation = Isolation.READ_COMMITTED,
+        tries: int = _TRIES,
     ) -> T:
         """Run `work` in one transaction, again from its start when PostgreSQL asks for that."""
-        for tries in range(_TRIES):
+        for failures in range(tries):
             try:
                 async with self.connection() as connection:
                     return await _run(connection, work, isolation)
             except asyncpg.PostgresError as error:
-                if not is_retryable(error) or tries == _TRIES - 1:
+                if not is_retryable(error) or failures == tries - 1:
                     raise
-            await asyncio.sleep(backoff_seconds(tries))
+            await asyncio.sleep(backoff_seconds(failures))
         raise AssertionError("the last try returns or raises")
 
     async def close(self) -> None:
