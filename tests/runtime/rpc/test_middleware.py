@@ -107,6 +107,14 @@ async def test_words_bound_by_one_call_are_not_in_the_next(house: House) -> None
     assert [line["payment_id"] for line in house.call_lines()] == ["pay_1", "pay_1"]
 
 
+async def test_words_bound_where_the_server_was_started_do_not_reach_its_calls(kind: Kind) -> None:
+    bind_context(payment_id="pay_of-the-starter")
+    async with open_house(kind) as house:
+        await answer_to(house)
+        (line,) = house.call_lines()
+    assert "payment_id" not in line
+
+
 async def test_sampled_parent_makes_a_span_and_a_child_of_it(house: House) -> None:
     async def work(_: GetBalanceRequest, __: Context) -> GetBalanceResponse:
         with house.telemetry.tracing.span("post", {"entry": "1"}):
