@@ -35,8 +35,9 @@ def _renamed(url: str, name: str) -> str:
 
 
 @contextmanager
-def _short_folder() -> Iterator[Path]:
-    # A socket's path may have about a hundred characters, which pytest's own folders use up.
+def short_folder() -> Iterator[Path]:
+    # A socket's path may have about a hundred characters, which pytest's own folders use up; and
+    # each run of pytest closes those folders anew, to the server's account of a run beside it too.
     folder = Path(tempfile.mkdtemp(prefix="sy-", dir="/tmp"))
     folder.chmod(0o711)
     yield folder
@@ -45,14 +46,14 @@ def _short_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def short_tmp_path() -> Iterator[Path]:
-    with _short_folder() as folder:
+    with short_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """The run's own server."""
-    with _short_folder() as home, asyncio.Runner() as runner:
+    with short_folder() as home, asyncio.Runner() as runner:
         server = runner.run(EmbeddedPostgres.start(home))
         try:
             yield server

@@ -22,6 +22,7 @@ from services.runtime.embedded_postgres import EmbeddedPostgres, binaries, data_
 from services.runtime.embedded_postgres.account import ACCOUNT_NAME, Account
 from services.runtime.embedded_postgres.binaries import Binaries, find_binaries
 from services.runtime.startup import StartupError
+from tests.conftest import short_folder
 
 # Long enough for a machine with better things to do.
 _PATIENCE_SECONDS = 60
@@ -57,9 +58,10 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root lends the serv
 
 
 @pytest.fixture(scope="module")
-def module_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def module_home() -> Iterator[Path]:
     """A home whose data directory is made by whichever test comes first."""
-    return tmp_path_factory.mktemp("home")
+    with short_folder() as home:
+        yield home
 
 
 def _pid(home: Path) -> int:
@@ -164,16 +166,18 @@ async def test_who_finds_it_running_joins_and_leaves_it_running(module_home: Pat
     _wait_until_gone(pid)
 
 
-async def test_after_a_kill_of_its_owner_the_data_is_there_and_no_orphan(tmp_path: Path) -> None:
+async def test_after_a_kill_of_its_owner_the_data_is_there_and_no_orphan(
+    short_tmp_path: Path,
+) -> None:
     for kill in range(3):
-        with _owner_process(tmp_path) as owner:
-            pid = _pid(tmp_path)
+        with _owner_process(short_tmp_path) as owner:
+            pid = _pid(short_tmp_path)
             owner.send_signal(signal.SIGKILL)
         # At once: the old server may still be shutting down.
-        restarted = await EmbeddedPostgres.start(tmp_path)
+        restarted = await EmbeddedPostgres.start(short_tmp_path)
         try:
             assert restarted.is_owned
-            assert _pid(tmp_path) != pid
+            assert _pid(short_tmp_path) != pid
             assert not _runs(pid)
             rows = await _value(restarted.owner_url, "select count(*) from kept.rows where id = 1")
             assert rows == kill + 1
@@ -269,52 +273,54 @@ async def test_two_that_start_at_once_share_one_server(module_home: Path) -> Non
         await started.stop()
 
 
-async def test_data_of_another_version_is_refused_untouched(tmp_path: Path) -> None:
-    data = tmp_path / "postgres/data"
+async def test_data_of_another_version_is_refused_untouched(short_tmp_path: Path) -> None:
+    data = short_tmp_path / "postgres/data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("16\n")
     before = data.stat()
     with pytest.raises(StartupError, match=r"is of PostgreSQL 16, the server is 18: move"):
-        await EmbeddedPostgres.start(tmp_path)
+        await EmbeddedPostgres.start(short_tmp_path)
     assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
     assert (data.stat().st_uid, data.stat().st_mode) == (before.st_uid, before.st_mode)
 
 
-async def test_a_folder_that_is_no_data_directory_is_refused_untouched(tmp_path: Path) -> None:
-    data = tmp_path / "postgres/data"
+async def test_a_folder_that_is_no_data_directory_is_refused_untouched(
+    short_tmp_path: Path,
+) -> None:
+    data = short_tmp_path / "postgres/data"
     data.mkdir(parents=True)
     (data / "thesis.txt").write_text("years of work")
     with pytest.raises(StartupError, match="is not a PostgreSQL data directory"):
-        await EmbeddedPostgres.start(tmp_path)
+        await EmbeddedPostgres.start(short_tmp_path)
     assert (data / "thesis.txt").read_text() == "years of work"
 
 
-async def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "home").touch()
+async def test_a_home_that_is_a_file_is_refused(short_tmp_path: Path) -> None:
+    (short_tmp_path / "home").touch()
     with pytest.raises(StartupError, match="cannot make"):
-        await EmbeddedPostgres.start(tmp_path / "home")
+        await EmbeddedPostgres.start(short_tmp_path / "home")
 
 
 async def test_a_data_directory_that_could_not_be_made_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    programs = tmp_path / "bin"
+    programs = short_tmp_path / "bin"
     programs.mkdir()
     for name in ("postgres", "initdb"):
         (programs / name).write_text("#!/bin/sh\necho 'FATAL:  the disk is full'\nexit 1\n")
         (programs / name).chmod(0o755)
     monkeypatch.setattr(server, "find_binaries", lambda: Binaries(programs, 18))
     with pytest.raises(StartupError, match=r"cannot make a database .*the disk is full.*: see "):
-        await EmbeddedPostgres.start(tmp_path / "home")
-    left = {path.name for path in (tmp_path / "home/postgres").iterdir()}
+        await EmbeddedPostgres.start(short_tmp_path / "home")
+    left = {path.name for path in (short_tmp_path / "home/postgres").iterdir()}
     assert left == {"owner.lock", "server.log", "socket", "start.lock"}
 
 
-async def test_a_data_directory_left_half_made_is_made_anew(tmp_path: Path) -> None:
-    half_made = tmp_path / "postgres/data.new-0badf00d"
+async def test_a_data_directory_left_half_made_is_made_anew(short_tmp_path: Path) -> None:
+    half_made = short_tmp_path / "postgres/data.new-0badf00d"
     half_made.mkdir(parents=True)
     (half_made / "PG_VERSION").write_text("18\n")
-    started = await EmbeddedPostgres.start(tmp_path)
+    started = await EmbeddedPostgres.start(short_tmp_path)
     await started.stop()
     assert not half_made.exists()
 
@@ -333,9 +339,9 @@ async def test_a_server_that_does_not_start_says_why(module_home: Path) -> None:
 
 
 async def test_a_home_too_deep_for_a_socket_gets_one_elsewhere(
-    tmp_path: Path, module_home: Path
+    short_tmp_path: Path,
 ) -> None:
-    deep = tmp_path / "deep" / ("x" * 90)
+    deep = short_tmp_path / "deep" / ("x" * 90)
     started = await EmbeddedPostgres.start(deep)
     folder = started.socket.parent
     try:
@@ -378,13 +384,13 @@ def test_it_is_started_from_the_main_thread_alone(module_home: Path) -> None:
 
 
 def test_without_the_wheel_the_programs_on_path_are_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = find_binaries()
     assert found.installation
-    (tmp_path / "postgres").symlink_to(found.folder / "postgres")
+    (short_tmp_path / "postgres").symlink_to(found.folder / "postgres")
     monkeypatch.setattr(binaries, "_wheel_package", lambda: None)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(short_tmp_path))
     assert find_binaries() == Binaries(found.folder.resolve(), 18)
 
 
@@ -392,31 +398,39 @@ def test_without_the_wheel_the_programs_on_path_are_used(
     ("version", "line"), [("15.3", "is version 15, Switchyard needs 18"), (None, "no PostgreSQL")]
 )
 def test_without_programs_that_will_do_one_line_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str | None, line: str
+    short_tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str | None, line: str
 ) -> None:
     if version:
         for name in ("postgres", "initdb"):
-            (tmp_path / name).write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")
-            (tmp_path / name).chmod(0o755)
+            (short_tmp_path / name).write_text(
+                f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n"
+            )
+            (short_tmp_path / name).chmod(0o755)
     monkeypatch.setattr(binaries, "_wheel_package", lambda: None)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(short_tmp_path))
     with pytest.raises(StartupError, match=line):
         find_binaries()
 
 
-def test_the_last_fatal_line_is_the_reason(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text("FATAL:  old\nFATAL:  bad thing\nLOG:  database system is shut down\n")
-    assert data_directory.last_line(log) == "FATAL:  bad thing"
-    assert data_directory.last_line(log, since_byte=29) == "LOG:  database system is shut down"
-    assert data_directory.last_line(log, since_byte=1000) == "it said nothing"
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["[7] FATAL:  bad thing", "[7] LOG:  shut down"], "[7] FATAL:  bad thing"),
+        (["[7] FATAL:  bad thing", "[6] FATAL:  an older server's"], "[7] FATAL:  bad thing"),
+        (["[8] FATAL:  a child's", "[7] LOG:  shut down"], "[8] FATAL:  a child's"),
+        (["postgres: no such folder"], "postgres: no such folder"),
+        ([], "it said nothing"),
+    ],
+)
+def test_the_reason_is_what_the_server_itself_said_loudest(lines: list[str], reason: str) -> None:
+    assert data_directory.reason_in(lines, 7) == reason
 
 
 @as_root
 async def test_root_opens_only_the_folders_that_block_and_names_them(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    short_tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    closed, inside = tmp_path / "closed", tmp_path / "closed" / "open"
+    closed, inside = short_tmp_path / "closed", short_tmp_path / "closed" / "open"
     inside.mkdir(parents=True)
     closed.chmod(0o700)
     inside.chmod(0o755)
@@ -436,9 +450,9 @@ async def test_root_opens_only_the_folders_that_block_and_names_them(
 
 
 @as_root
-def test_root_opens_programs_that_were_installed_for_root_alone(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    installation = tmp_path / "installation"
+def test_root_opens_programs_that_were_installed_for_root_alone(short_tmp_path: Path) -> None:
+    short_tmp_path.chmod(0o755)
+    installation = short_tmp_path / "installation"
     (installation / "bin").mkdir(parents=True)
     for name in ("bin/postgres", "share"):
         (installation / name).touch()

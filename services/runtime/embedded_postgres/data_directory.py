@@ -70,6 +70,7 @@ async def ensure_data(place: Place, binaries: Binaries, account: Account) -> Non
 
 async def _run(command: tuple[str | Path, ...], account: Account, log: Path) -> None:
     with log.open("ab") as output:
+        start_byte = os.fstat(output.fileno()).st_size
         process = spawn(command, account, death_signal=signal.SIGKILL, log=output)
     try:
         code = await asyncio.to_thread(process.wait, _INITDB_SECONDS)
@@ -78,17 +79,23 @@ async def _run(command: tuple[str | Path, ...], account: Account, log: Path) -> 
         process.wait()
         raise
     if code != 0:
-        raise StartupError(f"cannot make a database ({last_line(log)}): see {log}")
+        reason = reason_in(lines_since(log, start_byte), process.pid)
+        raise StartupError(f"cannot make a database ({reason}): see {log}")
 
 
-def last_line(log: Path, *, since_byte: int = 0) -> str:
-    """What the server said last and loudest."""
+def lines_since(log: Path, start_byte: int) -> list[str]:
+    """What was written to the log from there on."""
     with log.open("rb") as file:
-        file.seek(since_byte)
+        file.seek(start_byte)
         lines = file.read().decode(errors="replace").split("\n")
+    return [line.strip() for line in lines if line.strip()]
+
+
+def reason_in(lines: list[str], pid: int) -> str:
+    """Why this process ended: what it said last and loudest itself, else what anybody said."""
     loud = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
-    spoken = loud or [line for line in lines if line.strip()]
-    return spoken[-1].strip() if spoken else "it said nothing"
+    own = [line for line in loud if f"[{pid}]" in line]
+    return (own or loud or lines or ["it said nothing"])[-1]
 
 
 async def end_leftover_server(data: Path) -> None:

@@ -21,7 +21,8 @@ from services.runtime.embedded_postgres.data_directory import (
     check_version,
     end_leftover_server,
     ensure_data,
-    last_line,
+    lines_since,
+    reason_in,
 )
 from services.runtime.embedded_postgres.lock import ProcessLock
 from services.runtime.embedded_postgres.place import PORT, Place
@@ -223,8 +224,9 @@ async def _wait_until_ready(
     deadline = asyncio.get_running_loop().time() + _PATIENCE.total_seconds()
     while not await _answers(place):
         if process.poll() is not None:
-            reason = last_line(place.log, since_byte=log_start_byte)
-            lingers = "still in use" in reason
+            lines = lines_since(place.log, log_start_byte)
+            reason = reason_in(lines, process.pid)
+            lingers = any("still in use" in line for line in lines)
             refusal = _PredecessorLingersError if lingers else StartupError
             raise refusal(f"PostgreSQL did not start ({reason}): see {place.log}")
         if asyncio.get_running_loop().time() > deadline:
