@@ -1,13 +1,28 @@
-"""What the tests of messaging share: a database with a table of effects, and metrics to read."""
+"""What the tests of messaging share: a database with a table of effects, metrics, and engines."""
 
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from services.runtime.database import Database
+from services.runtime.messaging.consumer import Consumer
 from services.runtime.messaging.metrics import MessagingMetrics
+from services.runtime.messaging.relay import Relay
+from services.runtime.messaging.worker import Worker
+from tests.messaging.engines import (
+    ENGINES,
+    Engine,
+    PostgresEngine,
+    mock_engine,
+    real_engine,
+    start_broker,
+)
 from tests.messaging.system import make_trial_tables
+from tools.kafka import Broker
 
 
 @pytest.fixture
@@ -26,3 +41,70 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def metrics(registry: CollectorRegistry) -> MessagingMetrics:
     return MessagingMetrics(registry)
+
+
+@pytest.fixture(scope="session")
+def real_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    home: Path = tmp_path_factory.mktemp("kafka")
+    broker = start_broker(home)
+    yield broker
+    broker.stop()
+    shutil.rmtree(home)
+
+
+def _engine(name: str, request: pytest.FixtureRequest) -> Engine:
+    if name == "postgres":
+        return PostgresEngine()
+    if name == "kafka_mock":
+        return mock_engine()
+    return real_engine(request.getfixturevalue("real_broker"))
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    engine = _engine(request.param, request)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=[name for name in ENGINES if name != "postgres"])
+def broker_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    engine = _engine(request.param, request)
+    yield engine
+    engine.close()
+
+
+class Running:
+    """Starts buses, relays and workers, and closes them at the test's end."""
+
+    def __init__(self, database: Database, metrics: MessagingMetrics) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._stack = AsyncExitStack()
+
+    async def start(self, engine: Engine, *consumers: Consumer, relays: int = 1) -> None:
+        bus = engine.bus(self._database, self._metrics)
+        await bus.open(consumers)
+        self._stack.push_async_callback(bus.close)
+        for consumer in consumers:
+            self.work(consumer)
+        for _ in range(relays):
+            relay = Relay(self._database, bus, metrics=self._metrics)
+            relay.start()
+            self._stack.push_async_callback(relay.close)
+
+    def work(self, consumer: Consumer) -> Worker:
+        worker = Worker(self._database, consumer, metrics=self._metrics)
+        worker.start()
+        self._stack.push_async_callback(worker.close)
+        return worker
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+@pytest.fixture
+async def running(database: Database, metrics: MessagingMetrics) -> AsyncIterator[Running]:
+    running = Running(database, metrics)
+    yield running
+    await running.close()

@@ -6,7 +6,7 @@ The Python client exposes no handle to it, so the library that the client has lo
 import ctypes
 import ctypes.util
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import confluent_kafka
 
@@ -37,7 +37,7 @@ class MockKafka:
         cluster = self._library.rd_kafka_mock_cluster_new(self._client, 1)
         assert cluster, "the mock cluster could not be made"
         self._cluster = ctypes.c_void_p(cluster)
-        assert self._library.rd_kafka_mock_set_controller_id(self._cluster, _BROKER) is not None
+        self._library.rd_kafka_mock_set_controller_id(self._cluster, _BROKER)
 
     @property
     def bootstrap(self) -> str:
@@ -56,9 +56,6 @@ class MockKafka:
     def start_broker(self) -> None:
         assert self._library.rd_kafka_mock_broker_set_up(self._cluster, _BROKER) == 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)
         self._library.rd_kafka_destroy(self._client)

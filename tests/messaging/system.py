@@ -1,6 +1,8 @@
-"""A trial system around messaging: an effect table that remembers order, and parts to put together."""
+"""A trial system around messaging: a table of effects that remembers order, and what reads it."""
 
 import asyncio
+import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -126,3 +128,57 @@ def sequences_by_key(rows: Iterable[asyncpg.Record]) -> dict[str, list[int]]:
 
 def metric(registry: CollectorRegistry, name: str, **labels: str) -> float:
     return registry.get_sample_value(name, labels) or 0.0
+
+
+def recording_or_dying(consumer: str) -> Callable[[Connection, IncomingMessage], Awaitable[None]]:
+    """As `recording`, but a message of the type Deadly takes its process along."""
+
+    async def handle(connection: Connection, received: IncomingMessage) -> None:
+        await record_effect(connection, consumer, received)
+        if received.type == "Deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return handle
+
+
+class Load:
+    """Writes messages for a few keys, each key in order, until told to stop."""
+
+    def __init__(
+        self, database: Database, *, writers: int = 4, pause_seconds: float = 0.01
+    ) -> None:
+        self._database = database
+        self._writers = writers
+        self._pause_seconds = pause_seconds
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.written: dict[str, int] = defaultdict(int)
+
+    @property
+    def total(self) -> int:
+        return sum(self.written.values())
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._write(n)) for n in range(self._writers)]
+
+    async def stop(self) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _write(self, writer: int) -> None:
+        keys = [f"pay_{writer}_{n}" for n in range(10)]
+        while not self._stop.is_set():
+            batch = [message(key, self.written[key] + n) for key in keys for n in (1, 2)]
+            await publish(self._database, batch)
+            for key in keys:
+                self.written[key] += 2
+            await asyncio.sleep(self._pause_seconds)
+
+
+async def assert_all_arrived_once_in_order(database: Database, load: Load) -> None:
+    """Wait until what was written had its effect, then hold the effects against it."""
+    await until_effects(database, load.total, timeout_seconds=120)
+    rows = await effects(database)
+    wanted = {key: list(range(1, last + 1)) for key, last in load.written.items()}
+    assert sequences_by_key(rows) == wanted
+    assert await count(database, "select count(*) from messaging.inbox where state = 'dead'") == 0

@@ -1,5 +1,6 @@
 """The topics on a cluster: looked up, made when missing, and asked how large a message may be."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,17 +37,34 @@ def find_topics(settings: KafkaSettings, names: Sequence[str]) -> Topics:
     admin = AdminClient(settings.client(errors.append))
     timeout_seconds = settings.patience.total_seconds()
     try:
-        present = admin.list_topics(timeout=timeout_seconds).topics
-        missing = [name for name in names if name not in present]
-        if missing:
-            _create(admin, settings, missing)
-            present = admin.list_topics(timeout=timeout_seconds).topics
+        counts = _partition_counts(admin, names, timeout_seconds)
+        if len(counts) < len(names):
+            _create(admin, settings, [name for name in names if name not in counts])
+            counts = _await_all(admin, names, timeout_seconds)
         limit = _limit_bytes(admin, names, timeout_seconds)
     except KafkaException as error:
         admin.poll(0)
         context = f"cannot ask {settings.bootstrap_servers} for its topics"
         raise trouble_from([*errors, error.args[0]], context) from error
-    return Topics({name: len(present[name].partitions) for name in names if name in present}, limit)
+    return Topics(counts, limit)
+
+
+def _partition_counts(
+    admin: AdminClient, names: Sequence[str], timeout_seconds: float
+) -> dict[str, int]:
+    present = admin.list_topics(timeout=timeout_seconds).topics
+    return {name: len(present[name].partitions) for name in names if name in present}
+
+
+def _await_all(admin: AdminClient, names: Sequence[str], timeout_seconds: float) -> dict[str, int]:
+    """A topic that is made, perhaps by another, takes a moment until it is seen everywhere."""
+    give_up_at = time.monotonic() + timeout_seconds
+    while len(counts := _partition_counts(admin, names, timeout_seconds)) < len(names):
+        if time.monotonic() > give_up_at:
+            missing = ", ".join(name for name in names if name not in counts)
+            raise BusTrouble(Trouble.TOPIC_MISSING, f"{missing} was made and is not there yet")
+        time.sleep(0.05)
+    return counts
 
 
 def _create(admin: AdminClient, settings: KafkaSettings, names: Sequence[str]) -> None:
