@@ -67,7 +67,7 @@ class Payer(asyncio.Protocol):
         self._send(
             "/v1/payment_intents",
             f"{self._name}-{self._number}-create",
-            {"amount": 1250, "currency": "usd", "payment_method_types[]": "card"},
+            {"amount": 1250, "currency": "usd", "allowed_payment_method_types[]": "card"},
         )
 
     def _confirm(self, intent_id: str) -> None:

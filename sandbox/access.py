@@ -53,8 +53,9 @@ def _presented_key(authorization: str) -> str:
         return ""
 
 
-def check_version(request: Request) -> None:
-    """Refuse what is no version of Stripe's API; every real one gets the same shapes."""
+def requested_version(request: Request) -> str | None:
+    """The version of Stripe's API a request asks for; refuses what is none."""
     version = request.headers.get("stripe-version")
     if version is not None and not _VERSION.match(version):
         raise InvalidRequest(f"Invalid Stripe API version: {version[:40]}")
+    return version

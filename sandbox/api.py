@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sandbox import codec
-from sandbox.access import authenticate, check_version
+from sandbox.access import authenticate, requested_version
 from sandbox.commit import Committer
 from sandbox.domain.work import Entity, Origin, Work
 from sandbox.errors import (
@@ -26,8 +26,8 @@ from sandbox.idempotency import Keys, check_key, fingerprint
 from sandbox.parameters import read_parameters
 from sandbox.resources import ROUTES
 from sandbox.routing import Call, Listing, Result
+from sandbox.rows import StoredAnswer
 from sandbox.shapes import Expander, Json, View, shape
-from sandbox.storage import StoredAnswer
 from sandbox.wire import Answer, Broken, Reply, Request
 
 _FORM_ENCODED: Final = "application/x-www-form-urlencoded"
@@ -72,7 +72,7 @@ class Api:
             exchange.idempotency_key = request.headers.get("idempotency-key")
         exchange.account = authenticate(request)
         exchange.route, exchange.object_id = ROUTES.find(request.method, request.path)
-        check_version(request)
+        exchange.api_version = requested_version(request) or self._view().api_version
         exchange.form = _form(request)
         if exchange.idempotency_key is not None:
             check_key(exchange.idempotency_key)
@@ -150,6 +150,7 @@ class Api:
             id=exchange.object_id,
             params=params,
             path=exchange.request.path,
+            api_version=exchange.api_version,
             pager=self._storage.page,
         )
         result = exchange.route.handle(call)
@@ -186,7 +187,7 @@ class Api:
         headers = {
             "Content-Type": "application/json",
             "Request-Id": exchange.request_id,
-            "Stripe-Version": self._view().api_version,
+            "Stripe-Version": exchange.api_version or self._view().api_version,
         }
         if exchange.idempotency_key is not None:
             headers["Idempotency-Key"] = exchange.idempotency_key

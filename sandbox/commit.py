@@ -11,8 +11,9 @@ import msgspec
 from sandbox.clock import Clock
 from sandbox.domain.webhook_endpoints import WebhookEndpoint
 from sandbox.domain.work import Event, Origin, Work
+from sandbox.rows import Attempt, Delivery, StoredAnswer
 from sandbox.seed import Seed
-from sandbox.storage import Attempt, Delivery, Storage, StoredAnswer
+from sandbox.storage import Storage
 
 # The account of endpoints that hear of everybody's events: those given on the command line.
 EVERY_ACCOUNT: Final = ""

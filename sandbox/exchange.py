@@ -11,7 +11,7 @@ from sandbox.errors import StripeError
 from sandbox.faults import Fault
 from sandbox.forms import Form, canonical
 from sandbox.routing import Route
-from sandbox.storage import Attempt
+from sandbox.rows import Attempt
 from sandbox.wire import Request
 
 _LIKE_A_CARD_NUMBER: Final = re.compile(r"^[\d -]{12,25}$")
@@ -42,6 +42,7 @@ class Exchange:
     account: str = ""
     route: Route | None = None
     object_id: str = ""
+    api_version: str = ""
     form: Form = field(default_factory=dict)
     fingerprint: str = ""
     idempotency_key: str | None = None

@@ -9,7 +9,8 @@ from typing import Final
 
 from sandbox.errors import InvalidRequest, KeyInUse, KeyReused
 from sandbox.forms import Form, canonical
-from sandbox.storage import Storage, StoredAnswer
+from sandbox.rows import StoredAnswer
+from sandbox.storage import Storage
 
 KEY_LIVES_SECONDS: Final = 24 * 3600
 _MAX_KEY_LENGTH: Final = 255

@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.domain.work import Entity
 from sandbox.errors import InvalidRequest
 from sandbox.routing import Call, Listing
-from sandbox.storage import ListQuery
+from sandbox.rows import ListQuery
 
 Condition = tuple[str, tuple[Any, ...]]
 Filter = Callable[[Any], Condition]

@@ -240,6 +240,7 @@ SHIPPING: Final = Fields(
         "carrier": Text(),
         "tracking_number": Text(),
     },
+    required=("address", "name"),
     unsettable=True,
 )
 BILLING_DETAILS: Final = Fields(

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sandbox.storage import Attempt, Delivery, Storage
+from sandbox.rows import Attempt, Delivery
+from sandbox.storage import Storage
 
 ENTITY_LISTS: Final = {
     "payment_intents": "payment_intent",

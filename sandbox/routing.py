@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from sandbox.domain.work import Entity, Work
 from sandbox.errors import NotFound
 from sandbox.parameters import Fields
-from sandbox.storage import ListQuery, Page
+from sandbox.rows import ListQuery, Page
 
 E = TypeVar("E", bound=Entity)
 Pager = Callable[[type[Entity], str, ListQuery], Page]
@@ -23,6 +23,7 @@ class Call:
     id: str
     params: dict[str, Any]
     path: str
+    api_version: str
     pager: Pager
 
     def given(self, *names: str) -> dict[str, Any]:

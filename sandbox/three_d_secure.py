@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from sandbox.commit import Committer
-from sandbox.domain import payment_intents
+from sandbox.domain import confirmations
 from sandbox.domain.payment_intents import PaymentIntent, State
 from sandbox.domain.payment_methods import PaymentMethod
 from sandbox.resources.payment_intent_shape import authentication_url
@@ -95,9 +95,9 @@ class ThreeDSecure:
             return _page(400, "Which is it?", "<p>The answer is complete or fail.</p>")
         work = self._committer.open_work(intent.account)
         if outcome == "complete":
-            intent = payment_intents.authentication_succeeded(work, intent)
+            intent = confirmations.authentication_succeeded(work, intent)
         else:
-            intent = payment_intents.authentication_failed(work, intent)
+            intent = confirmations.authentication_failed(work, intent)
         self._committer.commit(work)
         await self._committer.storage.durable()
         return self._leave(intent)

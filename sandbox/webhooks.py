@@ -19,9 +19,10 @@ import msgspec
 from sandbox import codec
 from sandbox.domain.webhook_endpoints import WebhookEndpoint
 from sandbox.domain.work import Event
+from sandbox.rows import Delivery
 from sandbox.seed import Seed
 from sandbox.shapes import View, shape
-from sandbox.storage import Delivery, Storage
+from sandbox.storage import Storage
 
 TIMEOUT_SECONDS: Final = 20.0
 MAX_TRIES: Final = 16

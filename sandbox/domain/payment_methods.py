@@ -33,7 +33,7 @@ class Customer(Entity):
     address: dict[str, Any] | None = None
     shipping: dict[str, Any] | None = None
     preferred_locales: tuple[str, ...] = ()
-    tax_exempt: str = "none"
+    tax_exempt: str | None = "none"
     default_payment_method: str | None = None
     deleted: bool = False
 

@@ -34,7 +34,7 @@ _PLAIN: Final[dict[str, Parameter]] = {
     "address": ADDRESS,
     "shipping": SHIPPING,
     "preferred_locales": ListOf(Text()),
-    "tax_exempt": Choice(("exempt", "none", "reverse")),
+    "tax_exempt": Choice(("exempt", "none", "reverse"), unsettable=True),
 }
 _PARAMETERS: Final[dict[str, Parameter]] = _PLAIN | {
     "metadata": Metadata(),
@@ -47,6 +47,10 @@ _PARAMETERS: Final[dict[str, Parameter]] = _PLAIN | {
         }
     ),
     "balance": Anything(),
+    "business_name": Anything(),
+    "cash_balance": Anything(),
+    "individual_name": Anything(),
+    "validate": Anything(),
     "invoice_prefix": Anything(),
     "next_invoice_sequence": Anything(),
     "tax": Anything(),
@@ -164,6 +168,6 @@ def customer_shape(customer: Customer, view: View) -> Json:  # noqa: ARG001 (eve
         "phone": customer.phone,
         "preferred_locales": list(customer.preferred_locales),
         "shipping": customer.shipping,
-        "tax_exempt": customer.tax_exempt,
+        "tax_exempt": customer.tax_exempt or "none",
         "test_clock": None,
     }

@@ -41,6 +41,12 @@ def _error_shape(error: PaymentError | None, view: View) -> Json | None:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _allowed_types(intent: PaymentIntent) -> Json:
+    if intent.allowed_payment_method_types is None:
+        return {}
+    return {"allowed_payment_method_types": list(intent.allowed_payment_method_types)}
+
+
 @shapes(PaymentIntent)
 def payment_intent_shape(intent: PaymentIntent, view: View) -> Json:
     """A payment intent as Stripe shows it."""
@@ -50,6 +56,7 @@ def payment_intent_shape(intent: PaymentIntent, view: View) -> Json:
     return {
         "id": intent.id,
         "object": "payment_intent",
+        **_allowed_types(intent),
         "amount": intent.amount,
         "amount_capturable": intent.amount_capturable,
         "amount_details": {"tip": {}},

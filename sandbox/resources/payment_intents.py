@@ -5,85 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from sandbox.domain import currencies, payment_intents, payment_methods
-from sandbox.domain.payment_intents import CONFIRMABLE, Confirmation, PaymentIntent
+from sandbox.domain import confirmations, currencies, payment_intents, payment_methods
+from sandbox.domain.confirmations import Confirmation
+from sandbox.domain.payment_intents import CONFIRMABLE, PaymentIntent
 from sandbox.domain.work import merged_metadata
 from sandbox.errors import InvalidRequest, Refused
 from sandbox.listing import column, list_page
-from sandbox.parameters import (
-    SHIPPING,
-    Anything,
-    Boolean,
-    Choice,
-    Fields,
-    Integer,
-    ListOf,
-    Metadata,
-    Parameter,
-    Text,
-    listing,
-    operation,
-)
-from sandbox.resources.payment_methods import NEW_METHOD, create_from
+from sandbox.resources import payment_intent_parameters as parameters
+from sandbox.resources.payment_methods import create_from
 from sandbox.routing import Call, Listing, Route
 
-_CAPTURE_METHODS: Final = Choice(("automatic", "automatic_async", "manual"))
-_FUTURE_USAGE: Final = Choice(("off_session", "on_session"), unsettable=True)
+# From this version on, allowed_payment_method_types takes the place of payment_method_types.
+_WITHOUT_METHOD_TYPES: Final = "2026-09-30"
 
-_AUTOMATIC_METHODS: Final = Fields(
-    {"enabled": Boolean(), "allow_redirects": Choice(("always", "never"))}, required=("enabled",)
-)
-_NEW_METHOD: Final = Fields(NEW_METHOD | {"radar_options": Anything()}, required=("type",))
-
-_CARD_OPTIONS: Final = Fields(
-    {
-        "request_three_d_secure": Choice(("any", "automatic", "challenge")),
-        "moto": Anything(),
-        "network": Anything(),
-        "setup_future_usage": Anything(),
-        "statement_descriptor_suffix_kana": Anything(),
-        "statement_descriptor_suffix_kanji": Anything(),
-    }
-)
-
-# What Stripe takes and the sandbox has no use for.
-_WITHOUT_EFFECT: Final[dict[str, Parameter]] = {
-    name: Anything()
-    for name in (
-        "amount_details",
-        "application_fee_amount",
-        "excluded_payment_method_types",
-        "mandate",
-        "mandate_data",
-        "payment_details",
-        "radar_options",
-        "transfer_data",
-        "use_stripe_sdk",
-    )
-}
-_EVERYWHERE: Final[dict[str, Parameter]] = _WITHOUT_EFFECT | {
-    "payment_method": Text(unsettable=False),
-    "payment_method_data": _NEW_METHOD,
-    "payment_method_options": Fields({"card": _CARD_OPTIONS}),
-    "payment_method_types": ListOf(Text(unsettable=False)),
-    "receipt_email": Text(),
-    "setup_future_usage": _FUTURE_USAGE,
-    "shipping": SHIPPING,
-    "capture_method": _CAPTURE_METHODS,
-}
-_DESCRIPTION: Final[dict[str, Parameter]] = {
-    "customer": Text(),
-    "description": Text(1000),
-    "metadata": Metadata(),
-    "statement_descriptor": Text(22),
-    "statement_descriptor_suffix": Text(22),
-    "transfer_group": Text(),
-}
-_CONFIRMING: Final[dict[str, Parameter]] = {
-    "return_url": Text(unsettable=False),
-    "off_session": Choice(("true", "false", "one_off", "recurring")),
-    "error_on_requires_action": Boolean(),
-}
 # Parameters that are kept as they come, under their own names.
 _PLAIN: Final = (
     "customer",
@@ -95,7 +29,6 @@ _PLAIN: Final = (
     "statement_descriptor_suffix",
     "transfer_group",
     "payment_method_options",
-    "payment_method_types",
     "capture_method",
 )
 
@@ -106,7 +39,7 @@ def _create(call: Call) -> PaymentIntent:
     currencies.check_amount(params["amount"], currency)
     if not params.get("confirm"):
         _refuse_confirmation_parameters(params)
-    _check_customer_and_types(call)
+    _check_customer(call)
     identity = work.identity(PaymentIntent)
     intent = PaymentIntent(
         **identity,
@@ -114,7 +47,9 @@ def _create(call: Call) -> PaymentIntent:
         currency=currency,
         client_secret=payment_intents.client_secret(work, identity["id"], identity["sequence"]),
         confirmation_method=params.get("confirmation_method", "automatic"),
-        allow_redirects=_redirects(params),
+        allow_redirects=_redirects(params, _named_types(call)),
+        payment_method_types=_named_types(call) or ("card",),
+        allowed_payment_method_types=params.get("allowed_payment_method_types"),
         return_url=params.get("return_url"),
         metadata=merged_metadata({}, params.get("metadata", {})),
         **call.given(*_PLAIN),
@@ -130,38 +65,58 @@ def _refuse_confirmation_parameters(params: dict[str, Any]) -> None:
             raise InvalidRequest(f"{name} can only be used with confirm=true.", param=name)
 
 
-def _check_customer_and_types(call: Call) -> None:
+def _check_customer(call: Call) -> None:
     if call.params.get("customer") is not None:
         payment_methods.live_customer(call.work, call.params["customer"])
-    types = call.params.get("payment_method_types", ("card",))
-    if unsupported := [name for name in types if name != "card"]:
+
+
+def _named_types(call: Call) -> tuple[str, ...] | None:
+    """The payment method types a request names, under the name its version has for them."""
+    params = call.params
+    if "payment_method_types" not in params:
+        types: tuple[str, ...] | None = params.get("allowed_payment_method_types")
+        # Types that cannot be used are left out in silence, unless nothing would remain.
+        if types is None or "card" in types:
+            return None if types is None else ("card",)
+        raise _not_enabled(types, "allowed_payment_method_types")
+    if call.api_version >= _WITHOUT_METHOD_TYPES:
         raise InvalidRequest(
-            f"The payment method type {unsupported[0][:40]!r} is not enabled;"
-            " the sandbox has card.",
+            "payment_method_types can no longer be set; use allowed_payment_method_types.",
+            code="payment_method_types_no_longer_supported",
             param="payment_method_types",
         )
+    if unusable := tuple(name for name in params["payment_method_types"] if name != "card"):
+        raise _not_enabled(unusable, "payment_method_types")
+    return ("card",)
 
 
-def _redirects(params: dict[str, Any]) -> str | None:
+def _not_enabled(types: tuple[str, ...], param: str) -> InvalidRequest:
+    named = types[0][:40] if types else "none"
+    return InvalidRequest(
+        f"The payment method type {named!r} is not enabled; the sandbox has card.", param=param
+    )
+
+
+def _redirects(params: dict[str, Any], named_types: tuple[str, ...] | None) -> str | None:
     automatic = params.get("automatic_payment_methods", {"enabled": True})
-    if "payment_method_types" in params:
-        if "automatic_payment_methods" in params and automatic["enabled"]:
-            raise InvalidRequest(
-                "automatic_payment_methods and payment_method_types cannot be used together.",
-                param="automatic_payment_methods",
-            )
-        return None
-    return automatic.get("allow_redirects", "always") if automatic["enabled"] else None
+    if named_types is None:
+        return automatic.get("allow_redirects", "always") if automatic["enabled"] else None
+    if "automatic_payment_methods" in params and automatic["enabled"]:
+        raise InvalidRequest(
+            "automatic_payment_methods cannot be used when the types are named.",
+            param="automatic_payment_methods",
+        )
+    return None
 
 
 def _with_method(call: Call, intent: PaymentIntent) -> PaymentIntent:
     work, params = call.work, call.params
     if "payment_method_data" in params:
         method = create_from(call, params["payment_method_data"], param="payment_method_data")
-        return payment_intents.choose_method(work, intent, method)
+        return confirmations.choose_method(work, intent, method)
     if "payment_method" in params:
         method = payment_methods.resolve(work, params["payment_method"])
-        return payment_intents.choose_method(work, intent, method)
+        return confirmations.choose_method(work, intent, method)
     return intent
 
 
@@ -171,7 +126,7 @@ def _confirm_as_asked(call: Call, intent: PaymentIntent) -> PaymentIntent:
         off_session=call.params.get("off_session", "false") != "false",
         error_on_requires_action=call.params.get("error_on_requires_action", False),
     )
-    return payment_intents.confirm(call.work, intent, how)
+    return confirmations.confirm(call.work, intent, how)
 
 
 def _get(call: Call) -> PaymentIntent:
@@ -189,7 +144,8 @@ def _update(call: Call) -> PaymentIntent:
     currency = currencies.check_currency(params.get("currency", intent.currency))
     amount = params.get("amount", intent.amount)
     currencies.check_amount(amount, currency)
-    _check_customer_and_types(call)
+    _check_customer(call)
+    _named_types(call)
     changes = call.given(*_PLAIN)
     if "metadata" in params:
         changes["metadata"] = merged_metadata(intent.metadata, params["metadata"])
@@ -200,7 +156,7 @@ def _update(call: Call) -> PaymentIntent:
 def _confirm(call: Call) -> PaymentIntent:
     intent = _get(call)
     if intent.state in CONFIRMABLE:
-        _check_customer_and_types(call)
+        _named_types(call)
         changed = replace(intent, **call.given(*_PLAIN))
         intent = _with_method(call, call.work.put(changed))
     return _confirm_as_asked(call, intent)
@@ -227,79 +183,25 @@ def _list(call: Call) -> Listing:
 
 
 ROUTES: Final = (
-    Route(
-        "POST",
-        "payment_intents",
-        "payment_intents.create",
-        operation(
-            _EVERYWHERE,
-            _DESCRIPTION,
-            _CONFIRMING,
-            required=("amount", "currency"),
-            amount=Integer(1),
-            currency=Text(unsettable=False),
-            confirm=Boolean(),
-            confirmation_method=Choice(("automatic", "manual")),
-            automatic_payment_methods=_AUTOMATIC_METHODS,
-            on_behalf_of=Anything(),
-            payment_method_configuration=Anything(),
-        ),
-        _create,
-    ),
-    Route(
-        "GET",
-        "payment_intents/{id}",
-        "payment_intents.retrieve",
-        operation(client_secret=Text()),
-        _get,
-    ),
-    Route(
-        "POST",
-        "payment_intents/{id}",
-        "payment_intents.update",
-        operation(_EVERYWHERE, _DESCRIPTION, amount=Integer(1), currency=Text(unsettable=False)),
-        _update,
-    ),
+    Route("POST", "payment_intents", "payment_intents.create", parameters.CREATE, _create),
+    Route("GET", "payment_intents/{id}", "payment_intents.retrieve", parameters.RETRIEVE, _get),
+    Route("POST", "payment_intents/{id}", "payment_intents.update", parameters.UPDATE, _update),
     Route(
         "POST",
         "payment_intents/{id}/confirm",
         "payment_intents.confirm",
-        operation(_EVERYWHERE, _CONFIRMING),
+        parameters.CONFIRM,
         _confirm,
     ),
     Route(
         "POST",
         "payment_intents/{id}/capture",
         "payment_intents.capture",
-        operation(
-            amount_to_capture=Integer(1),
-            final_capture=Boolean(),
-            metadata=Metadata(),
-            statement_descriptor=Text(22),
-            statement_descriptor_suffix=Text(22),
-            application_fee_amount=Anything(),
-            transfer_data=Anything(),
-            amount_details=Anything(),
-            payment_details=Anything(),
-        ),
+        parameters.CAPTURE,
         _capture,
     ),
     Route(
-        "POST",
-        "payment_intents/{id}/cancel",
-        "payment_intents.cancel",
-        operation(
-            cancellation_reason=Choice(
-                ("abandoned", "duplicate", "fraudulent", "requested_by_customer")
-            )
-        ),
-        _cancel,
+        "POST", "payment_intents/{id}/cancel", "payment_intents.cancel", parameters.CANCEL, _cancel
     ),
-    Route(
-        "GET",
-        "payment_intents",
-        "payment_intents.list",
-        listing(customer=Text()),
-        _list,
-    ),
+    Route("GET", "payment_intents", "payment_intents.list", parameters.LIST, _list),
 )

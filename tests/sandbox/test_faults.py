@@ -14,13 +14,14 @@ from tests.sandbox.conftest import Control
 PAY = {
     "amount": 1000,
     "currency": "usd",
-    "payment_method_types": ["card"],
+    "allowed_payment_method_types": ["card"],
     "payment_method": "pm_card_visa",
     "confirm": True,
 }
 AUTH = {"Authorization": "Bearer sk_test_merchant"}
 FORM = (
-    "amount=1000&currency=usd&payment_method_types[]=card&payment_method=pm_card_visa&confirm=true"
+    "amount=1000&currency=usd&allowed_payment_method_types[]=card"
+    "&payment_method=pm_card_visa&confirm=true"
 )
 
 

@@ -11,7 +11,7 @@ import stripe
 from tests.sandbox.conftest import Control, Merchant, eventually
 
 USD = {"amount": 1000, "currency": "usd"}
-CARD = {"payment_method_types": ["card"]}
+CARD = {"allowed_payment_method_types": ["card"]}
 PAY = {**USD, **CARD, "payment_method": "pm_card_visa", "confirm": True}
 
 

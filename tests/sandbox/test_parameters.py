@@ -42,11 +42,15 @@ async def refusal(http: httpx.AsyncClient, body: str, path: str = "/v1/payment_i
         ("amount=1000&currency=usd&confirm=", "parameter_invalid_empty", "confirm"),
         ("amount=1000&currency=usd&capture_method=later", None, "capture_method"),
         ("amount=1000&currency=usd&capture_method=", "parameter_invalid_empty", "capture_method"),
-        ("amount=1000&currency=usd&payment_method_types=card", None, "payment_method_types"),
         (
-            "amount=1000&currency=usd&payment_method_types[]=ideal",
+            "amount=1000&currency=usd&allowed_payment_method_types=card",
             None,
-            "payment_method_types",
+            "allowed_payment_method_types",
+        ),
+        (
+            "amount=1000&currency=usd&allowed_payment_method_types[]=ideal",
+            None,
+            "allowed_payment_method_types",
         ),
         ("amount=1000&currency=usd&metadata=text", None, "metadata"),
         ("amount=1000&currency=usd&metadata[a][b]=text", None, "metadata"),
@@ -61,7 +65,7 @@ async def refusal(http: httpx.AsyncClient, body: str, path: str = "/v1/payment_i
         ("amount=1000&currency=usd&payment_method=pm_x", "resource_missing", "payment_method"),
         ("amount=1000&currency=usd&customer=cus_x", "resource_missing", "customer"),
         (
-            "amount=1000&currency=usd&payment_method_types[]=card"
+            "amount=1000&currency=usd&allowed_payment_method_types[]=card"
             "&automatic_payment_methods[enabled]=true",
             None,
             "automatic_payment_methods",
@@ -98,13 +102,13 @@ async def test_long_values_are_not_repeated(http: httpx.AsyncClient) -> None:
 
 
 async def test_lists_may_be_numbered(http: httpx.AsyncClient) -> None:
-    for name in ("payment_method_types[]", "payment_method_types[0]"):
+    for name in ("allowed_payment_method_types[]", "allowed_payment_method_types[0]"):
         answer = await http.post(
             "/v1/payment_intents",
             content=f"amount=1000&currency=usd&{name}=card",
             headers=AUTH | FORM,
         )
-        assert answer.json()["payment_method_types"] == ["card"]
+        assert answer.json()["allowed_payment_method_types"] == ["card"]
 
 
 async def test_empty_text_unsets(http: httpx.AsyncClient) -> None:

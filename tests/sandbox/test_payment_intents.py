@@ -9,7 +9,7 @@ import stripe
 
 from tests.sandbox.conftest import Control
 
-CARD = {"payment_method_types": ["card"]}
+CARD = {"allowed_payment_method_types": ["card"]}
 USD = {"amount": 1250, "currency": "usd"}
 
 
@@ -166,6 +166,26 @@ async def test_methods_that_never_redirect_need_none(api: Any) -> None:
         }
     )
     assert paid.status == "succeeded"
+
+
+async def test_types_are_named_as_the_version_names_them(merchant: Any) -> None:
+    old = merchant(stripe_version="2025-09-30.clover").v1
+    named = {**USD, "payment_method_types": ["card"]}
+    assert (await old.payment_intents.create_async(named)).payment_method_types == ["card"]
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await old.payment_intents.create_async({**USD, "payment_method_types": ["card", "ideal"]})
+    assert refused.value.param == "payment_method_types"
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        await merchant().v1.payment_intents.create_async(named)
+    assert refused.value.code == "payment_method_types_no_longer_supported"
+
+
+async def test_allowed_types_that_cannot_be_used_are_left_out(api: Any) -> None:
+    both = await api.payment_intents.create_async(
+        {**USD, "allowed_payment_method_types": ["ideal", "card"]}
+    )
+    assert both.payment_method_types == ["card"]
+    assert both.allowed_payment_method_types == ["ideal", "card"]
 
 
 @pytest.mark.parametrize(

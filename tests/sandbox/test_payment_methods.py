@@ -176,7 +176,7 @@ async def test_charge_takes_description_and_metadata(api: Any) -> None:
         {
             "amount": 900,
             "currency": "eur",
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "payment_method": "pm_card_visa",
             "confirm": True,
             "transfer_group": "group",

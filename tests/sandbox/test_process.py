@@ -20,7 +20,7 @@ Start = Callable[..., tuple["subprocess.Popen[str]", str]]
 PAY = {
     "amount": 1000,
     "currency": "usd",
-    "payment_method_types": ["card"],
+    "allowed_payment_method_types": ["card"],
     "payment_method": "pm_card_visa",
     "confirm": True,
 }

@@ -15,7 +15,7 @@ async def paid(api: Any, card: str = "pm_card_visa", **more: Any) -> Any:
         {
             "amount": 1000,
             "currency": "usd",
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "payment_method": card,
             "confirm": True,
             **more,

@@ -114,7 +114,7 @@ async def test_no_return_url_means_no_redirect(api: Any, http: httpx.AsyncClient
         {
             "amount": 1000,
             "currency": "usd",
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "payment_method": "pm_card_threeDSecure2Required",
             "confirm": True,
         }
