@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.runtime.database import Database
+from services.runtime.database import Connection, Database
 from services.runtime.messaging.consumer import Consumer
 from services.runtime.messaging.metrics import MessagingMetrics
 from services.runtime.messaging.relay import Relay
@@ -31,6 +32,13 @@ async def database(owner_url: str, application_url: str) -> AsyncIterator[Databa
     database = await Database.connect(application_url, application_name="trial", pool_size=12)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def owner_connection(owner_url: str) -> AsyncIterator[Connection]:
+    connection = await asyncpg.connect(owner_url)
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

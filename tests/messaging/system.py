@@ -119,6 +119,11 @@ async def until_effects(
     return await effects(database, consumer)
 
 
+async def all_relayed(database: Database) -> bool:
+    query = "select count(*) from messaging.outbox where relayed_at is null"
+    return await count(database, query) == 0
+
+
 def sequences_by_key(rows: Iterable[asyncpg.Record]) -> dict[str, list[int]]:
     by_key: dict[str, list[int]] = defaultdict(list)
     for row in rows:

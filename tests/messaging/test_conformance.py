@@ -12,7 +12,7 @@ from services.runtime.messaging.message import IncomingMessage, Topic
 from tests.messaging.conftest import Running
 from tests.messaging.engines import Engine
 from tests.messaging.system import (
-    count,
+    all_relayed,
     effects,
     message,
     metric,
@@ -22,8 +22,6 @@ from tests.messaging.system import (
     until,
     until_effects,
 )
-
-_UNRELAYED = "select count(*) from messaging.outbox where relayed_at is null"
 
 
 def _consumer(name: str = "trial", *topics: Topic) -> Consumer:
@@ -66,7 +64,7 @@ async def test_every_message_of_every_key_arrives_once_and_in_order(
         await publish(database, batch)
     rows = await until_effects(database, 2000)
     assert sequences_by_key(rows) == {f"pay_{k}": list(range(1, 51)) for k in range(40)}
-    assert await count(database, _UNRELAYED) == 0
+    await until(lambda: all_relayed(database))
 
 
 async def test_a_transaction_that_rolls_back_sends_nothing(
@@ -123,7 +121,7 @@ async def test_an_event_that_is_relayed_again_has_no_second_effect(
         await connection.execute("update messaging.outbox set relayed_at = null")
     await publish(database, [message("pay_1", 4)])
     rows = await until_effects(database, 4)
-    await until(lambda: _none_unrelayed(database))
+    await until(lambda: all_relayed(database))
     await publish(database, [message("pay_1", 5)])
     rows = await until_effects(database, 5)
     assert sequences_by_key(rows) == {"pay_1": [1, 2, 3, 4, 5]}
@@ -189,7 +187,3 @@ async def _transactions(database: Database) -> int:
 
 async def _is(truth: bool) -> bool:
     return truth
-
-
-async def _none_unrelayed(database: Database) -> bool:
-    return await count(database, _UNRELAYED) == 0

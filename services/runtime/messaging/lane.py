@@ -79,6 +79,10 @@ class Lane:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
+    def wake_after(self, seconds: float) -> None:
+        """Look for work again at that time, rather than at the next poll."""
+        asyncio.get_running_loop().call_later(seconds, self._woken.set)
+
     async def _run(self) -> None:
         while not self._closing:
             try:

@@ -192,6 +192,9 @@ class Worker:
         self._metrics.handled(name, len(outcome.done))
         self._metrics.retried(name, len(outcome.parked))
         self._metrics.buried(name, len(outcome.buried))
+        for _, _, pause_seconds in outcome.parked:
+            for lane in self._lanes:
+                lane.wake_after(pause_seconds)
 
 
 def _died_while_handled(row: Record) -> str:
