@@ -154,7 +154,7 @@ _TAMPERING = [
 
 @pytest.mark.parametrize(("statement", "kinds"), _TAMPERING)
 async def test_tampering_with_the_sealed_past_is_found(
-    sealed: LedgerUnderTest, intruder: Connection, statement: str, kinds: list[Kind]
+    sealed: LedgerUnderTest, intruder: Connection, statement: str, kinds: list[Kind.ValueType]
 ) -> None:
     assert await intruder.execute(statement) not in ("UPDATE 0", "DELETE 0", "INSERT 0 0")
     verdict = await _verify(sealed)
