@@ -84,7 +84,7 @@ async def test_a_message_that_kills_its_worker_ends_among_the_dead_letters(
     rows = await until_effects(database, 21)
     assert sequences_by_key(rows) == {**{f"pay_{n}": [1] for n in range(20)}, "pay_deadly": [2]}
     async with database.connection() as connection:
-        letter = await connection.fetchrow("select * from messaging.inbox where state = 'dead'")
+        letter = await connection.fetchrow("select * from messaging.dead_letters")
     assert letter is not None
     assert letter["event_id"] == deadly.id
     assert letter["payload"] == deadly.payload
@@ -98,7 +98,7 @@ async def test_a_broker_that_stops_under_load_delays_and_loses_nothing(
     try:
         for role in ("relay", "worker"):
             nursery.start(role)
-        load = Load(database, pause_seconds=0.05)
+        load = Load(database, pause_seconds=0.2)
         load.start()
         await until_effects(database, 100)
         await asyncio.to_thread(broker_engine.stop_broker)

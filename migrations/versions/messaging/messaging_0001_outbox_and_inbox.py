@@ -54,13 +54,14 @@ create table messaging.inbox (
     headers jsonb,
     occurred_at timestamptz not null,
     received_at timestamptz not null default clock_timestamp(),
+    first_tried_at timestamptz,
     state text collate "C" not null default 'waiting' check (state in ('waiting', 'done', 'dead')),
     attempts integer not null default 0,
     due_at timestamptz,
     error text,
     finished_at timestamptz,
     primary key (consumer, event_id),
-    check ((state = 'done') = (payload is null and headers is null)),
+    check ((state = 'waiting') = (payload is not null and headers is not null)),
     check ((state = 'waiting') = (finished_at is null))
 ) with (
     fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05
@@ -71,15 +72,33 @@ create index inbox_waiting on messaging.inbox (consumer, partition, position)
     where state = 'waiting';
 create index inbox_parked on messaging.inbox (consumer, key)
     where state = 'waiting' and due_at is not null;
-create index inbox_dead on messaging.inbox (finished_at, consumer, event_id) where state = 'dead';
 create index inbox_by_age on messaging.inbox using brin (received_at);
-
-create sequence messaging.dead_letter_number;
-comment on sequence messaging.dead_letter_number is
-    'Numbers the copies that go to the dead-letter topic.';
 """
 
-_REPLAYS = """
+_DEAD_LETTERS = """
+create table messaging.dead_letters (
+    id text collate "C" primary key,
+    number bigint not null generated always as identity,
+    consumer text collate "C" not null,
+    event_id text collate "C" not null,
+    topic text collate "C" not null,
+    key text collate "C" not null,
+    type text collate "C" not null,
+    payload bytea not null,
+    headers jsonb not null,
+    occurred_at timestamptz not null,
+    error text not null,
+    attempts integer not null,
+    first_tried_at timestamptz,
+    died_at timestamptz not null default now(),
+    replayed_at timestamptz
+);
+comment on table messaging.dead_letters is
+    'What a consumer gave up on, whole, with the reason; a letter stays when it is replayed.';
+create index dead_letters_by_death on messaging.dead_letters (died_at, id);
+create unique index dead_letters_not_replayed on messaging.dead_letters (consumer, event_id)
+    where replayed_at is null;
+
 create table messaging.replays (
     idempotency_key text collate "C" primary key check (length(idempotency_key) between 1 and 255),
     fingerprint bytea not null check (length(fingerprint) = 32),
@@ -110,22 +129,21 @@ comment on table messaging.intake_positions is
     'How far each consumer has copied each partition of a broker; moves with the inbox rows.';
 """
 
-_TABLES = ("outbox", "inbox", "replays", "subscriptions", "intake_positions")
+_TABLES = ("outbox", "inbox", "dead_letters", "replays", "subscriptions", "intake_positions")
 
 
 def upgrade() -> None:
     create_schema("messaging")
-    for script in (_OUTBOX, _INBOX, _REPLAYS, _ENGINES):
+    for script in (_OUTBOX, _INBOX, _DEAD_LETTERS, _ENGINES):
         execute_script(script)
     for table in ("outbox", "inbox", "replays"):
         grant("select, insert, update, delete", on=f"messaging.{table}")
-    grant("select, insert, update", on="messaging.intake_positions")
+    for table in ("dead_letters", "intake_positions"):
+        grant("select, insert, update", on=f"messaging.{table}")
     grant("select, insert", on="messaging.subscriptions")
-    grant("usage", on="sequence messaging.dead_letter_number")
 
 
 def downgrade() -> None:
     for table in _TABLES:
         op.execute(f"drop table messaging.{table}")
-    op.execute("drop sequence messaging.dead_letter_number")
     drop_schema("messaging")

@@ -1,8 +1,9 @@
 """The dead letters: what consumers gave up on, kept whole, shown, and given to them again.
 
-A letter stays in its consumer's inbox, out of the line, and a copy goes to the dead-letter topic
-in the same transaction. Replaying puts it back where it stood: before whatever of its key still
-waits, after what was handled since it died; so a handler that cares compares sequences.
+A letter goes two ways in one transaction: into a table that people ask, and onto the dead-letter
+topic for whoever watches that. Replaying puts the message back where it stood in its consumer's
+line: before whatever of its key still waits, after what was handled since it died; so a handler
+that cares compares sequences.
 """
 
 import hashlib
@@ -12,8 +13,11 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+from payments.events.v1.dead_letter_pb2 import DeadLetter, DeadLetterState
+
 from services.kernel.errors import Conflict, Reason
-from services.kernel.ids import EventId
+from services.kernel.ids import DeadLetterId, EventId
 from services.runtime.database import Connection, Record
 from services.runtime.messaging import outbox
 from services.runtime.messaging.message import OutgoingMessage, Topic
@@ -21,18 +25,28 @@ from services.runtime.queries import load_queries
 
 _QUERIES = load_queries(__package__)
 
-Reference = tuple[str, str]
-"""A letter's name: the consumer that gave up, and the event's id."""
-
-_HEADER_ERROR_CHARACTERS: Final = 500
+# Above this the topic's copy goes without its payload: a copy that no broker takes would block the
+# key of the message that died. The table always has it.
+_COPIED_PAYLOAD_BYTES_MAX: Final = 500_000
 
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
     """Which letters are meant; None is whatever it is."""
 
+    is_replayed: bool | None = None
     consumer: str | None = None
     key: str | None = None
+    died_from: datetime | None = None
+    died_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySelection:
+    """Which letters are given to their consumers again, of those that were not yet."""
+
+    ids: tuple[str, ...] | None = None
+    consumer: str | None = None
     died_from: datetime | None = None
     died_before: datetime | None = None
 
@@ -43,45 +57,41 @@ async def bury(connection: Connection, consumer: str, failures: Sequence[tuple[s
         _QUERIES["bury"],
         consumer,
         [event_id for event_id, _ in failures],
+        [DeadLetterId.new() for _ in failures],
         [error for _, error in failures],
     )
     # The death of a dead letter is not announced: its consumer would be given that one, too.
     await outbox.append(
-        connection, [_copy(consumer, row) for row in rows if row["topic"] != Topic.DEAD_LETTERS]
+        connection, [_announcement(row) for row in rows if row["topic"] != Topic.DEAD_LETTERS]
     )
 
 
-async def find(connection: Connection, reference: Reference) -> Record | None:
+async def find(connection: Connection, letter_id: DeadLetterId) -> DeadLetter | None:
     """One letter, whole."""
-    return await connection.fetchrow(_QUERIES["find_dead_letter"], *reference)
+    row = await connection.fetchrow(_QUERIES["find_dead_letter"], letter_id)
+    return None if row is None else _letter(row)
 
 
 async def list_page(
     connection: Connection,
     wanted: LetterFilter,
     *,
-    below: tuple[datetime, str, str] | None,
+    below: tuple[datetime, str] | None,
     size: int,
-) -> Sequence[Record]:
+) -> list[DeadLetter]:
     """Letters without their payloads, newest first, going on `below` the last one seen."""
-    return await connection.fetch(
-        _QUERIES["list_dead_letters"], *astuple(wanted), *(below or (None, None, None)), size
+    rows = await connection.fetch(
+        _QUERIES["list_dead_letters"], *astuple(wanted), *(below or (None, None)), size
     )
+    return [_letter(row) for row in rows]
 
 
-async def replay(
-    connection: Connection, idempotency_key: str, which: Sequence[Reference] | LetterFilter
-) -> int:
+async def replay(connection: Connection, idempotency_key: str, selection: ReplaySelection) -> int:
     """Give letters to their consumers again, once for the key; answers how many that were."""
-    named = which if isinstance(which, LetterFilter) else sorted(which)
-    fingerprint = hashlib.sha256(repr(named).encode()).digest()
+    fingerprint = hashlib.sha256(repr(selection).encode()).digest()
     if not await connection.fetchval(_QUERIES["claim_replay"], idempotency_key, fingerprint):
         return await _earlier_replay(connection, idempotency_key, fingerprint)
-    if isinstance(which, LetterFilter):
-        replayed = await connection.fetchval(_QUERIES["replay_described"], *astuple(which))
-    else:
-        consumers, event_ids = [c for c, _ in which], [e for _, e in which]
-        replayed = await connection.fetchval(_QUERIES["replay_named"], consumers, event_ids)
+    replayed = await connection.fetchval(_QUERIES["replay_letters"], *astuple(selection))
     await connection.execute(_QUERIES["note_replay"], idempotency_key, replayed)
     return int(replayed)
 
@@ -97,23 +107,50 @@ async def _earlier_replay(connection: Connection, idempotency_key: str, fingerpr
     return int(earlier["replayed"])
 
 
-def _copy(consumer: str, row: Record) -> OutgoingMessage:
-    """The same bytes under the same key, the story in the headers."""
+def _announcement(row: Record) -> OutgoingMessage:
+    letter = _letter(row)
+    if len(letter.payload) > _COPIED_PAYLOAD_BYTES_MAX:
+        letter.ClearField("payload")
     return OutgoingMessage(
         id=EventId.new(),
         topic=Topic.DEAD_LETTERS,
         key=row["key"],
         # Below zero, where it takes no number that the aggregate of this key may use.
         sequence=-row["number"],
+        type="DeadLetter",
+        payload=letter.SerializeToString(),
+        occurred_at=row["died_at"],
+    )
+
+
+def _letter(row: Record) -> DeadLetter:
+    replayed = row["replayed_at"] is not None
+    return DeadLetter(
+        id=row["id"],
+        consumer=row["consumer"],
+        topic=row["topic"],
+        key=row["key"],
+        # What could not be read was named by its place on the broker, which is no message id.
+        message_id=row["event_id"] if row["type"] else "",
         type=row["type"],
         payload=row["payload"],
-        occurred_at=row["occurred_at"],
-        headers={
-            **json.loads(row["headers"]),
-            "dead-letter-consumer": consumer,
-            "dead-letter-event-id": row["event_id"],
-            "dead-letter-topic": row["topic"],
-            "dead-letter-attempts": str(row["attempts"]),
-            "dead-letter-error": row["error"][:_HEADER_ERROR_CHARACTERS],
-        },
+        headers=json.loads(row["headers"]),
+        error=row["error"],
+        attempt_count=row["attempts"],
+        state=(
+            DeadLetterState.DEAD_LETTER_STATE_REPLAYED
+            if replayed
+            else DeadLetterState.DEAD_LETTER_STATE_DEAD
+        ),
+        first_tried_at=_timestamp(row["first_tried_at"]),
+        died_at=_timestamp(row["died_at"]),
+        replayed_at=_timestamp(row["replayed_at"]),
     )
+
+
+def _timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment)
+    return timestamp

@@ -1,11 +1,6 @@
-"""What messaging counts, and the depths it samples from the database every few seconds."""
+"""What messaging counts, and the gauges for how much waits."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-
-from services.runtime.database import Database
-from services.runtime.queries import load_queries
-
-_QUERIES = load_queries(__package__)
 
 
 class MessagingMetrics:
@@ -99,33 +94,3 @@ class MessagingMetrics:
 
     def lane_failed(self, work: str) -> None:
         self._lane_failures.labels(work).inc()
-
-
-class DepthSampler:
-    """Reads the depths of outbox, inboxes and dead letters into their gauges, now and then."""
-
-    def __init__(
-        self,
-        database: Database,
-        metrics: MessagingMetrics,
-    ) -> None:
-        self._database = database
-        self._metrics = metrics
-
-    async def sample(self) -> bool:
-        """Read every depth once; a consumer with nothing waiting reads as zero, not as absent.
-
-        Answers that there is nothing more to do, as periodic work does.
-        """
-        async with self._database.connection() as connection:
-            outbox = await connection.fetchrow(_QUERIES["outbox_lag"])
-            inboxes = await connection.fetch(_QUERIES["inbox_depths"], None)
-        assert outbox is not None, "an aggregate answers one row"
-        self._metrics.outbox_rows.set(outbox["waiting"])
-        self._metrics.outbox_age.set(outbox["age_seconds"])
-        self._metrics.outbox_parked.set(outbox["parked"])
-        for inbox in inboxes:
-            self._metrics.inbox_depth.labels(inbox["consumer"]).set(inbox["waiting"])
-            self._metrics.inbox_age.labels(inbox["consumer"]).set(inbox["age_seconds"])
-            self._metrics.dlq_depth.labels(inbox["consumer"]).set(inbox["dead"])
-        return False

@@ -155,7 +155,8 @@ with line as (
                                              $3 + 1))
 ), claimed as (
     update messaging.inbox
-       set attempts = attempts + 1, due_at = null
+       set attempts = attempts + 1, due_at = null,
+           first_tried_at = coalesce(first_tried_at, now())
       from batch
      where consumer = $1 and inbox.event_id = batch.event_id
     returning position, inbox.event_id, topic, key, sequence, type, payload,
@@ -183,43 +184,50 @@ update messaging.inbox
  where consumer = $1 and inbox.event_id = failed.event_id;
 
 -- name: bury
--- Give up on these: out of the line, kept whole with the reason.
+-- Give up on these: out of the line, and whole among the dead letters.
 with failed as (
-    select event_id, error from unnest($2::text[], $3::text[]) as failed (event_id, error)
+    select event_id, letter_id, error
+      from unnest($2::text[], $3::text[], $4::text[]) as failed (event_id, letter_id, error)
 ), buried as (
     update messaging.inbox
-       set state = 'dead', due_at = null, error = failed.error, finished_at = now()
+       set state = 'dead', payload = null, headers = null, due_at = null, error = failed.error,
+           finished_at = now()
       from failed
      where consumer = $1 and inbox.event_id = failed.event_id and state = 'waiting'
-    returning position, inbox.event_id, topic, key, type, payload, headers, occurred_at, attempts,
-              failed.error as error
+    returning old.*, failed.letter_id, failed.error as last_error
 )
-select event_id, topic, key, type, payload, headers::text as headers, occurred_at, attempts, error,
-       nextval('messaging.dead_letter_number') as number
+insert into messaging.dead_letters
+    (id, consumer, event_id, topic, key, type, payload, headers, occurred_at, error, attempts,
+     first_tried_at)
+select letter_id, consumer, event_id, topic, key, type, payload, headers, occurred_at, last_error,
+       attempts, first_tried_at
   from buried
- order by position;
+ order by position
+returning number, id, consumer, event_id, topic, key, type, payload, headers::text as headers,
+          error, attempts, first_tried_at, died_at, replayed_at;
 
 -- name: outbox_lag
--- How much waits in the outbox, for how long, and how much of it the bus has refused.
-select count(*) as waiting, count(*) filter (where due_at is not null) as parked,
-       coalesce(extract(epoch from clock_timestamp() - min(written_at)), 0)::float8 as age_seconds
+-- How much waits in the outbox, for how long, and how much of it the bus has refused so far.
+select count(*) as waiting, count(*) filter (where refusals > 0) as refused,
+       clock_timestamp() - min(written_at) as age
   from messaging.outbox
  where relayed_at is null;
 
 -- name: inbox_depths
--- How much waits for each consumer, for how long, and how much it has given up on. Consumers that
--- have nothing to do are listed too.
-select consumer, count(position) filter (where state = 'waiting') as waiting,
-       count(position) filter (where state = 'dead') as dead,
-       coalesce(extract(epoch from clock_timestamp() - min(received_at)
-                                   filter (where state = 'waiting')), 0)::float8 as age_seconds
+-- How much waits for each consumer, for how long, and how much it has given up on that nobody has
+-- replayed. Consumers that have nothing to do are listed too.
+select consumer, sum(waiting)::bigint as waiting, sum(dead)::bigint as dead,
+       clock_timestamp() - min(oldest_at) as age
   from (
-      select consumer, position, received_at, state
-        from messaging.inbox where state in ('waiting', 'dead')
+      select consumer, count(*) as waiting, 0 as dead, min(received_at) as oldest_at
+        from messaging.inbox where state = 'waiting' group by consumer
       union all
-      select consumer, null, null, null from messaging.subscriptions
+      select consumer, 0, count(*), null
+        from messaging.dead_letters where replayed_at is null group by consumer
       union all
-      select consumer, null, null, null from messaging.intake_positions
+      select consumer, 0, 0, null from messaging.subscriptions
+      union all
+      select consumer, 0, 0, null from messaging.intake_positions
   ) as known
  where $1::text is null or consumer = $1
  group by consumer
@@ -227,24 +235,24 @@ select consumer, count(position) filter (where state = 'waiting') as waiting,
 
 -- name: list_dead_letters
 -- Dead letters, newest first, without their payloads; null means whatever it is.
-select consumer, event_id, topic, key, type, headers::text as headers, error, attempts, occurred_at,
-       finished_at
-  from messaging.inbox
- where state = 'dead'
-   and ($1::text is null or consumer = $1)
-   and ($2::text is null or key = $2)
-   and ($3::timestamptz is null or finished_at >= $3)
-   and ($4::timestamptz is null or finished_at < $4)
-   and ($5::timestamptz is null or (finished_at, consumer, event_id) < ($5, $6::text, $7::text))
- order by finished_at desc, consumer desc, event_id desc
+select id, consumer, event_id, topic, key, type, ''::bytea as payload, headers::text as headers,
+       error, attempts, first_tried_at, died_at, replayed_at
+  from messaging.dead_letters
+ where ($1::boolean is null or (replayed_at is not null) = $1)
+   and ($2::text is null or consumer = $2)
+   and ($3::text is null or key = $3)
+   and ($4::timestamptz is null or died_at >= $4)
+   and ($5::timestamptz is null or died_at < $5)
+   and ($6::timestamptz is null or (died_at, id) < ($6, $7::text))
+ order by died_at desc, id desc
  limit $8;
 
 -- name: find_dead_letter
 -- One dead letter, whole.
-select consumer, event_id, topic, key, type, payload, headers::text as headers, error, attempts,
-       occurred_at, finished_at
-  from messaging.inbox
- where consumer = $1 and event_id = $2 and state = 'dead';
+select id, consumer, event_id, topic, key, type, payload, headers::text as headers, error, attempts,
+       first_tried_at, died_at, replayed_at
+  from messaging.dead_letters
+ where id = $1;
 
 -- name: claim_replay
 -- The first to come with this key replays; whoever comes again is told what the first did.
@@ -260,34 +268,34 @@ select fingerprint, replayed from messaging.replays where idempotency_key = $1;
 -- Remember how much the replay under this key came to.
 update messaging.replays set replayed = $2 where idempotency_key = $1;
 
--- name: replay_named
--- Put certain dead letters back at the place in the line that they had, all attempts before them.
-with revived as (
+-- name: replay_letters
+-- Put dead letters back into their consumers' inboxes, at the place in the line that each message
+-- had, with all its attempts before it. Letters that were replayed before are left alone.
+with chosen as (
+    select id, consumer, event_id, payload, headers
+      from messaging.dead_letters
+     where replayed_at is null
+       and ($1::text[] is null or id = any($1))
+       and ($2::text is null or consumer = $2)
+       and ($3::timestamptz is null or died_at >= $3)
+       and ($4::timestamptz is null or died_at < $4)
+     order by consumer, event_id
+       for update
+), revived as (
     update messaging.inbox
-       set state = 'waiting', attempts = 0, finished_at = null
-      from unnest($1::text[], $2::text[]) as named (consumer, event_id)
-     where inbox.consumer = named.consumer and inbox.event_id = named.event_id and state = 'dead'
+       set state = 'waiting', payload = chosen.payload, headers = chosen.headers, attempts = 0,
+           first_tried_at = null, finished_at = null
+      from chosen
+     where inbox.consumer = chosen.consumer and inbox.event_id = chosen.event_id
     returning inbox.consumer
+), marked as (
+    update messaging.dead_letters set replayed_at = now()
+      from chosen where dead_letters.id = chosen.id
+    returning dead_letters.id
 ), rung as (
     select pg_notify('messaging_inbox', consumer) from (select distinct consumer from revived)
 )
-select (select count(*) from revived) as replayed, (select count(*) from rung) as rung;
-
--- name: replay_described
--- The same for all dead letters that fit; null means whatever it is.
-with revived as (
-    update messaging.inbox
-       set state = 'waiting', attempts = 0, finished_at = null
-     where state = 'dead'
-       and ($1::text is null or consumer = $1)
-       and ($2::text is null or key = $2)
-       and ($3::timestamptz is null or finished_at >= $3)
-       and ($4::timestamptz is null or finished_at < $4)
-    returning consumer
-), rung as (
-    select pg_notify('messaging_inbox', consumer) from (select distinct consumer from revived)
-)
-select (select count(*) from revived) as replayed, (select count(*) from rung) as rung;
+select (select count(*) from marked) as replayed, (select count(*) from rung) as rung;
 
 -- name: forget_relayed
 -- Relayed messages past their keeping, some at a time.

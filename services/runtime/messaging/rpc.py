@@ -1,0 +1,148 @@
+"""MessagingService over gRPC: how much waits, and the dead letters, shown and replayed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from payments.events.v1 import messaging_service_pb2 as pb
+from payments.events.v1.dead_letter_pb2 import DeadLetterState
+from payments.events.v1.messaging_service_pb2_grpc import MessagingServiceServicer
+from payments.events.v1.messaging_state_pb2 import InboxState, OutboxState
+
+from services.kernel.errors import FieldViolation, InvalidArgument, NotFound, Reason
+from services.kernel.ids import DeadLetterId
+from services.kernel.paging import decode_page_token, encode_page_token, page_size
+from services.runtime.database import Connection, Database
+from services.runtime.messaging import dead_letters
+from services.runtime.messaging.consumer import Unreadable
+from services.runtime.messaging.dead_letters import LetterFilter, ReplaySelection
+from services.runtime.messaging.depths import read_depths
+from services.runtime.messaging.envelope import open_envelope
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_IDS_MAX: Final = 1_000
+_IS_REPLAYED: Final = {
+    DeadLetterState.DEAD_LETTER_STATE_DEAD: False,
+    DeadLetterState.DEAD_LETTER_STATE_REPLAYED: True,
+}
+
+
+class MessagingServicer(MessagingServiceServicer):
+    """The servicer of one database's outbox, inboxes and dead letters."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def GetMessagingState(
+        self, request: pb.GetMessagingStateRequest, context: Context
+    ) -> pb.GetMessagingStateResponse:
+        outbox, inboxes = await read_depths(self._database, consumer=request.consumer or None)
+        return pb.GetMessagingStateResponse(
+            outbox=OutboxState(
+                waiting_count=outbox.waiting,
+                refused_count=outbox.refused,
+                oldest_age=_duration(outbox.oldest_age),
+            ),
+            inboxes=[
+                InboxState(
+                    consumer=inbox.consumer,
+                    waiting_count=inbox.waiting,
+                    dead_count=inbox.dead,
+                    oldest_age=_duration(inbox.oldest_age),
+                )
+                for inbox in inboxes
+            ],
+        )
+
+    async def GetDeadLetter(
+        self, request: pb.GetDeadLetterRequest, context: Context
+    ) -> pb.GetDeadLetterResponse:
+        letter_id = DeadLetterId.parse(request.dead_letter_id)
+        async with self._database.connection() as connection:
+            letter = await dead_letters.find(connection, letter_id)
+        if letter is None:
+            raise NotFound(f"there is no dead letter {letter_id}")
+        try:
+            letter.envelope.CopyFrom(open_envelope(letter.payload))
+        except Unreadable:
+            letter.ClearField("envelope")
+        return pb.GetDeadLetterResponse(dead_letter=letter)
+
+    async def ListDeadLetters(
+        self, request: pb.ListDeadLettersRequest, context: Context
+    ) -> pb.ListDeadLettersResponse:
+        wanted = LetterFilter(
+            is_replayed=_IS_REPLAYED.get(request.state),
+            consumer=request.consumer or None,
+            key=request.key or None,
+            died_from=_moment(request, "died_from"),
+            died_before=_moment(request, "died_before"),
+        )
+        filters = f"ListDeadLetters {wanted}"
+        size = page_size(request.page_size)
+        cursor = decode_page_token(request.page_token, filters, length=2)
+        below = None if cursor is None else (datetime.fromisoformat(cursor[0]), cursor[1])
+        async with self._database.connection() as connection:
+            found = await dead_letters.list_page(connection, wanted, below=below, size=size + 1)
+        token = ""
+        if len(found) > size:
+            last = found[size - 1]
+            died_at = last.died_at.ToDatetime(UTC).isoformat()
+            token = encode_page_token(filters, (died_at, last.id))
+        return pb.ListDeadLettersResponse(dead_letters=found[:size], next_page_token=token)
+
+    async def ReplayDeadLetters(
+        self, request: pb.ReplayDeadLettersRequest, context: Context
+    ) -> pb.ReplayDeadLettersResponse:
+        if not request.idempotency_key:
+            raise InvalidArgument(
+                "a replay needs an idempotency key", reason=Reason.IDEMPOTENCY_KEY_MISSING
+            )
+        selection = _selection(request)
+
+        async def work(connection: Connection) -> int:
+            return await dead_letters.replay(connection, request.idempotency_key, selection)
+
+        return pb.ReplayDeadLettersResponse(replayed_count=await self._database.transaction(work))
+
+
+def _selection(request: pb.ReplayDeadLettersRequest) -> ReplaySelection:
+    match request.WhichOneof("selection"):
+        case "ids":
+            ids = request.ids.dead_letter_ids
+            if not 1 <= len(ids) <= _IDS_MAX:
+                raise _refusal("ids", "replay.ids.count", f"names 1 to {_IDS_MAX} dead letters")
+            return ReplaySelection(ids=tuple(sorted({DeadLetterId.parse(text) for text in ids})))
+        case "filter":
+            return ReplaySelection(
+                consumer=request.filter.consumer or None,
+                died_from=_moment(request.filter, "died_from"),
+                died_before=_moment(request.filter, "died_before"),
+            )
+        case _:
+            raise _refusal("selection", "replay.selection", "says which dead letters are meant")
+
+
+def _refusal(field: str, rule: str, message: str) -> InvalidArgument:
+    return InvalidArgument(f"a replay {message}", violations=[FieldViolation(field, rule, message)])
+
+
+def _moment(
+    message: pb.ListDeadLettersRequest | pb.DeadLetterFilter,
+    field: Literal["died_from", "died_before"],
+) -> datetime | None:
+    if not message.HasField(field):
+        return None
+    timestamp: Timestamp = getattr(message, field)
+    return timestamp.ToDatetime(UTC)
+
+
+def _duration(age: timedelta | None) -> Duration | None:
+    if age is None:
+        return None
+    duration = Duration()
+    duration.FromTimedelta(age)
+    return duration
