@@ -246,7 +246,7 @@ SHIPPING: Final = Fields(
 BILLING_DETAILS: Final = Fields(
     {"address": ADDRESS, "email": Text(), "name": Text(), "phone": Text(), "tax_id": Text()}
 )
-EXPAND: Final = ListOf(Text())
+EXPAND: Final = ListOf(Text(unsettable=False))
 
 
 def operation(

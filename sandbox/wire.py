@@ -22,6 +22,7 @@ import httptools
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 MAX_WAITING_REQUESTS: Final = 32
+GRACE_SECONDS: Final = 1.0
 
 # With this set a closed socket sends RST instead of FIN.
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
@@ -175,6 +176,11 @@ class Connection(asyncio.Protocol):
         )
         transport.abort()
 
+    @property
+    def serving(self) -> asyncio.Task[None] | None:
+        """What it is busy with, if anything."""
+        return self._serving
+
     def close(self) -> None:
         """End this connection; what it was serving is not answered."""
         if self._serving is not None:
@@ -215,8 +221,10 @@ class HttpServer:
         return port
 
     async def close(self) -> None:
-        """Stop accepting and end every connection."""
+        """Stop accepting, let what is being served finish, end every connection."""
         self._server.close()
+        if serving := [task for each in self._connections if (task := each.serving) is not None]:
+            await asyncio.wait(serving, timeout=GRACE_SECONDS)
         for connection in tuple(self._connections):
             connection.close()
         await self._server.wait_closed()

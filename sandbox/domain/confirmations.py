@@ -55,7 +55,8 @@ def confirm(work: Work, intent: PaymentIntent, how: Confirmation) -> PaymentInte
             entity=intent,
         )
     method = work.get(PaymentMethod, intent.payment_method, param="payment_method")
-    intent = replace(intent, return_url=how.return_url or intent.return_url)
+    if how.return_url is not None:
+        intent = replace(intent, return_url=how.return_url)
     if intent.allow_redirects == "always" and intent.return_url is None:
         raise InvalidRequest(
             "A return_url is required: this PaymentIntent accepts payment methods that may"

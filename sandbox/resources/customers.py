@@ -33,7 +33,7 @@ _PLAIN: Final[dict[str, Parameter]] = {
     "description": Text(),
     "address": ADDRESS,
     "shipping": SHIPPING,
-    "preferred_locales": ListOf(Text()),
+    "preferred_locales": ListOf(Text(unsettable=False)),
     "tax_exempt": Choice(("exempt", "none", "reverse"), unsettable=True),
 }
 _PARAMETERS: Final[dict[str, Parameter]] = _PLAIN | {

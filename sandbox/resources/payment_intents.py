@@ -157,8 +157,9 @@ def _confirm(call: Call) -> PaymentIntent:
     intent = _get(call)
     if intent.state in CONFIRMABLE:
         _named_types(call)
-        changed = replace(intent, **call.given(*_PLAIN))
-        intent = _with_method(call, call.work.put(changed))
+        if changes := call.given(*_PLAIN):
+            intent = call.work.put(replace(intent, **changes))
+        intent = _with_method(call, intent)
     return _confirm_as_asked(call, intent)
 
 

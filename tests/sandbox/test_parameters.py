@@ -6,6 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+import stripe
+
+from sandbox.server import API_VERSION
 
 AUTH = {"Authorization": "Bearer sk_test_merchant"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -33,6 +36,12 @@ async def refusal(http: httpx.AsyncClient, body: str, path: str = "/v1/payment_i
         ("amount=1000&currency[x]=usd", None, "currency"),
         ("amount=1000&currency=usd&amout=1", "parameter_unknown", "amout"),
         ("amount=1000&currency=usd&a=1&b=2", "parameter_unknown", "a"),
+        ("amount=1000&currency=usd&expand[]=", "parameter_invalid_empty", "expand[0]"),
+        (
+            "amount=1000&currency=usd&shipping[name]=Jo",
+            "parameter_missing",
+            "shipping[address]",
+        ),
         (
             "amount=1000&currency=usd&shipping[colour]=red",
             "parameter_unknown",
@@ -148,6 +157,10 @@ async def test_other_accounts_are_forbidden(http: httpx.AsyncClient) -> None:
     headers = AUTH | {"Stripe-Account": "acct_other"}
     answer = await http.get("/v1/events", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "account_invalid")
+
+
+def test_shapes_are_of_the_version_the_sdk_asks_for() -> None:
+    assert stripe.api_version == API_VERSION
 
 
 @pytest.mark.parametrize(("version", "status"), [("2024-06-20", 200), ("latest", 400)])

@@ -98,3 +98,11 @@ async def test_a_failing_handler_is_a_500_and_the_connection_lives(server: HttpS
 
 async def test_broken_connections_say_nothing(server: HttpServer) -> None:
     assert await talk(server, b"GET /gone HTTP/1.1\r\n\r\n") == b""
+
+
+async def test_closing_lets_what_is_served_finish() -> None:
+    server = await HttpServer.listen(echo, "127.0.0.1", 0)
+    asking = asyncio.create_task(talk(server, b"GET /slow HTTP/1.1\r\n\r\n"))
+    await asyncio.sleep(0.05)
+    await server.close()
+    assert b"GET /slow" in await asking
