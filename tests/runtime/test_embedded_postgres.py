@@ -249,6 +249,23 @@ async def test_a_stale_lock_file_that_names_a_stranger_is_no_obstacle(module_hom
         assert stranger.poll() is None
 
 
+async def test_a_server_that_ended_but_was_not_reaped_is_no_obstacle(
+    short_tmp_path: Path,
+) -> None:
+    lock_file = short_tmp_path / "postmaster.pid"
+    stand_in = ["sh", "-c", "trap 'exit 0' INT; echo ready; while :; do sleep 0.05; done"]
+    command = [*stand_in, str(short_tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:  # noqa: ASYNC220 -- no matter
+        assert server.stdout is not None
+        server.stdout.readline()
+        lock_file.write_text(f"{server.pid}\n")
+        await data_directory.end_leftover_server(short_tmp_path)
+        # Its number is still taken, and PostgreSQL would believe a file that names it.
+        os.kill(server.pid, 0)
+        assert not lock_file.exists()
+        assert server.wait() == 0
+
+
 async def test_who_starts_while_it_is_borrowed_waits_for_a_server_of_its_own(
     module_home: Path,
 ) -> None:

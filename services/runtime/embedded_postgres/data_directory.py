@@ -109,18 +109,22 @@ async def end_leftover_server(data: Path) -> None:
     except (FileNotFoundError, ValueError):
         return
     if _serves(pid, data):
-        steps = (
-            (signal.SIGINT, _FAST_SHUTDOWN_SECONDS),
-            (signal.SIGQUIT, _IMMEDIATE_SHUTDOWN_SECONDS),
-        )
-        for step, seconds in steps:
-            _signal(pid, step)
-            if await becomes_true(lambda: not _serves(pid, data), within_seconds=seconds):
-                return
-        raise StartupError(f"an earlier server on {data} does not end: end process {pid}")
+        await _end(pid, data)
     if _is_alive(pid):
-        # After a crash the number may be another process's, and PostgreSQL would believe the file.
+        # A zombie, or a stranger with the number of one that crashed: PostgreSQL would be fooled.
         lock_file.unlink(missing_ok=True)
+
+
+async def _end(pid: int, data: Path) -> None:
+    steps = (
+        (signal.SIGINT, _FAST_SHUTDOWN_SECONDS),
+        (signal.SIGQUIT, _IMMEDIATE_SHUTDOWN_SECONDS),
+    )
+    for step, seconds in steps:
+        _signal(pid, step)
+        if await becomes_true(lambda: not _serves(pid, data), within_seconds=seconds):
+            return
+    raise StartupError(f"an earlier server on {data} does not end: end process {pid}")
 
 
 def _serves(pid: int, data: Path) -> bool:
