@@ -1,0 +1,1 @@
+"""What a configuration says, when it may be stored, and how two of them differ."""

@@ -1,0 +1,238 @@
+"""Versions: made one after another, never changed, told of to everyone."""
+
+import asyncio
+import time
+
+import asyncpg
+import pytest
+from google.protobuf.json_format import MessageToDict
+from payments.config.v1.merchant_config_service_pb2 import (
+    DiffConfigsRequest,
+    GetConfigRequest,
+    ListConfigVersionsRequest,
+    WatchConfigsRequest,
+)
+
+from services.kernel.errors import Conflict, InFlight, InvalidArgument, NotFound, Reason
+from services.kernel.ids import MerchantId
+from services.runtime.rpc import typed_errors
+from tests.merchant_config.conftest import ConfigsUnderTest, running_configs
+from tests.merchant_config.settings import MERCHANT, put, sound
+
+
+async def test_a_version_is_read_back_as_it_was_written(configs: ConfigsUnderTest) -> None:
+    made = await configs.stub.PutConfig(
+        put(comment="first"), metadata=(("x-author", "key_019aa5a0000070008000000000000009"),)
+    )
+    assert made.config.version == 1
+    assert made.config.settings == sound()
+    assert (made.config.comment, made.config.author) == (
+        "first",
+        "key_019aa5a0000070008000000000000009",
+    )
+    for version in (0, 1):
+        request = GetConfigRequest(merchant_id=MERCHANT, version=version)
+        assert (await configs.stub.GetConfig(request)).config == made.config
+
+
+async def test_the_next_version_leaves_the_one_before_as_it_was(configs: ConfigsUnderTest) -> None:
+    first = await configs.stub.PutConfig(put())
+    await configs.stub.PutConfig(put(sound(default_currency="EUR"), expected_version=1, key="k2"))
+    newest = await configs.stub.GetConfig(GetConfigRequest(merchant_id=MERCHANT))
+    assert (newest.config.version, newest.config.settings.default_currency) == (2, "EUR")
+    before = await configs.stub.GetConfig(GetConfigRequest(merchant_id=MERCHANT, version=1))
+    assert before.config == first.config
+
+
+async def test_who_has_not_read_the_newest_version_is_refused(configs: ConfigsUnderTest) -> None:
+    await configs.stub.PutConfig(put())
+    for expected in (0, 2):
+        with pytest.raises(InFlight) as refusal, typed_errors():
+            await configs.stub.PutConfig(put(expected_version=expected, key=f"late {expected}"))
+        assert refusal.value.reason is Reason.STALE_VERSION
+        assert refusal.value.details["newest_version"] == "1"
+
+
+async def test_of_fifty_who_read_the_same_version_one_gets_through(
+    configs: ConfigsUnderTest,
+) -> None:
+    outcomes = await asyncio.gather(
+        *(configs.stub.PutConfig(put(key=f"k{number}")) for number in range(50)),
+        return_exceptions=True,
+    )
+    assert sum(not isinstance(outcome, BaseException) for outcome in outcomes) == 1
+    assert await configs.count_versions() == 1
+
+
+async def test_the_same_key_and_proposal_replays(configs: ConfigsUnderTest) -> None:
+    calls = await asyncio.gather(*(configs.stub.PutConfig(put()) for _ in range(20)))
+    assert sum(not call.replayed for call in calls) == 1
+    assert {call.config.version for call in calls} == {1}
+    assert all(call.config == calls[0].config for call in calls)
+
+
+async def test_the_same_key_with_another_proposal_is_a_conflict(configs: ConfigsUnderTest) -> None:
+    await configs.stub.PutConfig(put())
+    for other in (put(sound(default_currency="EUR")), put(comment="other")):
+        with pytest.raises(Conflict) as refusal, typed_errors():
+            await configs.stub.PutConfig(other)
+        assert refusal.value.reason is Reason.IDEMPOTENCY_KEY_REUSED
+
+
+async def test_a_change_without_a_key_is_refused(configs: ConfigsUnderTest) -> None:
+    with pytest.raises(InvalidArgument) as refusal, typed_errors():
+        await configs.stub.PutConfig(put(key=""))
+    assert refusal.value.reason is Reason.IDEMPOTENCY_KEY_MISSING
+
+
+async def test_a_version_that_nobody_made_is_not_found(configs: ConfigsUnderTest) -> None:
+    for version in (0, 7):
+        request = GetConfigRequest(merchant_id=MERCHANT, version=version)
+        with pytest.raises(NotFound) as refusal, typed_errors():
+            await configs.stub.GetConfig(request)
+        assert refusal.value.reason is Reason.CONFIG_VERSION_NOT_FOUND
+
+
+async def test_versions_are_listed_newest_first_without_settings(configs: ConfigsUnderTest) -> None:
+    for number in range(5):
+        await configs.stub.PutConfig(put(expected_version=number, key=f"k{number}"))
+    request = ListConfigVersionsRequest(merchant_id=MERCHANT, page_size=2)
+    listed = []
+    while True:
+        page = await configs.stub.ListConfigVersions(request)
+        listed += [config.version for config in page.versions]
+        assert not any(config.HasField("settings") for config in page.versions)
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert listed == [5, 4, 3, 2, 1]
+
+
+async def test_another_merchants_page_token_is_refused(configs: ConfigsUnderTest) -> None:
+    for number in range(2):
+        await configs.stub.PutConfig(put(expected_version=number, key=f"k{number}"))
+    request = ListConfigVersionsRequest(merchant_id=MERCHANT, page_size=1)
+    token = (await configs.stub.ListConfigVersions(request)).next_page_token
+    with pytest.raises(InvalidArgument) as refusal, typed_errors():
+        await configs.stub.ListConfigVersions(
+            ListConfigVersionsRequest(merchant_id=MerchantId.new(), page_token=token)
+        )
+    assert refusal.value.reason is Reason.PAGE_TOKEN_INVALID
+
+
+async def test_a_diff_names_each_field_that_differs(configs: ConfigsUnderTest) -> None:
+    await configs.stub.PutConfig(put())
+    other = sound(default_currency="EUR", step_timeout=None)
+    other.routing_rules[1].targets[0].weight_percent = 60
+    other.routing_rules[1].targets[1].weight_percent = 40
+    await configs.stub.PutConfig(put(other, expected_version=1, key="k2"))
+    expected = [
+        ("default_currency", "USD", "EUR"),
+        ("routing_rules[1].targets[0].weight_percent", 70, 60),
+        ("routing_rules[1].targets[1].weight_percent", 30, 40),
+        ("step_timeout", "20s", None),
+    ]
+    stored = DiffConfigsRequest(merchant_id=MERCHANT, from_version=1, to_version=2)
+    proposed = DiffConfigsRequest(merchant_id=MERCHANT, from_version=1, proposal=other)
+    for request in (stored, proposed):
+        changes = (await configs.stub.DiffConfigs(request)).changes
+        told = [MessageToDict(change) for change in changes]
+        assert [(c["path"], c.get("before"), c.get("after")) for c in told] == expected
+
+
+async def test_a_proposal_that_could_not_be_stored_is_not_compared(
+    configs: ConfigsUnderTest,
+) -> None:
+    await configs.stub.PutConfig(put())
+    with pytest.raises(InvalidArgument) as refusal, typed_errors():
+        await configs.stub.DiffConfigs(
+            DiffConfigsRequest(merchant_id=MERCHANT, proposal=sound(default_currency="XYZ"))
+        )
+    assert refusal.value.reason is Reason.CONFIG_INVALID
+
+
+async def test_another_process_is_told_of_a_version_within_a_second(
+    configs: ConfigsUnderTest, application_url: str
+) -> None:
+    async with running_configs(application_url) as elsewhere:
+        watched = _watch(elsewhere)
+        await watched.initial_metadata()
+        written_at = time.monotonic()
+        await configs.stub.PutConfig(put())
+        told = await anext(aiter(watched))
+        assert time.monotonic() - written_at < 1
+        assert (told.merchant_id, told.version) == (MERCHANT, 1)
+        watched.cancel()
+
+
+async def test_a_version_is_told_even_where_its_notification_is_lost(
+    configs: ConfigsUnderTest, owner_url: str
+) -> None:
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute("alter table config.versions disable trigger announce")
+    watched = _watch(configs)
+    await watched.initial_metadata()
+    await configs.stub.PutConfig(put())
+    assert (await asyncio.wait_for(anext(aiter(watched)), 10)).version == 1
+    watched.cancel()
+    await owner.close()
+
+
+async def test_a_version_that_commits_late_is_told(
+    configs: ConfigsUnderTest, application_url: str
+) -> None:
+    late = await asyncpg.connect(application_url)
+    block = late.transaction()
+    await block.start()
+    other = MerchantId.new()
+    await late.execute(_ADD, other.hex, 1)
+    watched = _watch(configs)
+    await watched.initial_metadata()
+    messages = aiter(watched)
+    await configs.stub.PutConfig(put())
+    assert (await anext(messages)).merchant_id == MERCHANT
+    await block.commit()
+    assert (await asyncio.wait_for(anext(messages), 10)).merchant_id == other
+    watched.cancel()
+    await late.close()
+
+
+def _watch(configs: ConfigsUnderTest):  # type: ignore[no-untyped-def]  # a stub's call
+    return configs.stub.WatchConfigs(WatchConfigsRequest(), timeout=60)
+
+
+_ADD = """
+insert into config.versions
+       (merchant_id, version, settings, comment, author, idempotency_key, fingerprint)
+values ($1::uuid, $2, '{}', '', 'someone', 'key ' || $2::bigint, sha256('body'))
+"""
+
+
+@pytest.mark.parametrize("login", ["application", "owner"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update config.versions set settings = '{}'",
+        "delete from config.versions",
+        "truncate config.versions",
+    ],
+)
+async def test_the_database_lets_nobody_change_a_version(
+    configs: ConfigsUnderTest, owner_url: str, application_url: str, login: str, statement: str
+) -> None:
+    await configs.stub.PutConfig(put())
+    connection = await asyncpg.connect(owner_url if login == "owner" else application_url)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(statement)
+    await connection.close()
+    assert await configs.count_versions() == 1
+
+
+async def test_the_database_lets_no_version_follow_nothing(application_url: str) -> None:
+    connection = await asyncpg.connect(application_url)
+    merchant = MerchantId.new()
+    with pytest.raises(asyncpg.CheckViolationError, match="follows no version"):
+        await connection.execute(_ADD, merchant.hex, 2)
+    await connection.execute(_ADD, merchant.hex, 1)
+    await connection.execute(_ADD, merchant.hex, 2)
+    await connection.close()
