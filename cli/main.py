@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cli.demo import demo
+from cli.dlq import dlq
 from cli.ledger import ledger
 from cli.migrate import migrate
 from cli.serve import serve
@@ -42,5 +43,5 @@ def main() -> None:
     """Switchyard: plan, route, execute and ledger every payment."""
 
 
-for command in (demo, ledger, migrate, serve):
+for command in (demo, dlq, ledger, migrate, serve):
     main.add_command(command)

@@ -11,6 +11,7 @@ from secrets import token_urlsafe
 from typing import Final
 
 from grpc.aio import Channel
+from payments.events.v1.messaging_service_pb2_grpc import add_MessagingServiceServicer_to_server
 from payments.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 
 from services.kernel.clock import Clock, SystemClock
@@ -24,6 +25,8 @@ from services.runtime.database import Database
 from services.runtime.database_reach import reach
 from services.runtime.database_roles import assert_application_login
 from services.runtime.embedded_postgres import EmbeddedPostgres
+from services.runtime.messaging.process import Messaging, open_messaging
+from services.runtime.messaging.rpc import MessagingServicer
 from services.runtime.migrate import assert_migrated, migrate
 from services.runtime.rpc import Middleware, Registry, connect_in_process
 from services.runtime.settings import Settings
@@ -40,6 +43,7 @@ class System:
     database_url: str
     database: Database
     telemetry: Telemetry
+    messaging: Messaging
     registry: Registry
     channel: Channel
     token: str
@@ -60,10 +64,20 @@ async def _open_ledger(system: System) -> AsyncIterator[None]:
     await journal.close()
 
 
+@asynccontextmanager
+async def _open_messaging(system: System) -> AsyncIterator[None]:
+    system.registry.register(
+        add_MessagingServiceServicer_to_server, MessagingServicer(system.database)
+    )
+    async with system.messaging.relaying(system.clock):
+        yield
+
+
 Opener = Callable[[System], AbstractAsyncContextManager[None]]
 
 SERVICES: Final[Mapping[str, Opener]] = {
     "ledger": _open_ledger,
+    "messaging": _open_messaging,
 }
 """Every service by the name that `payment-cli serve` takes."""
 
@@ -97,6 +111,9 @@ async def open_system(
             database_url=url,
             database=database,
             telemetry=telemetry,
+            messaging=await stack.enter_async_context(
+                open_messaging(settings, database, telemetry)
+            ),
             registry=registry,
             channel=await stack.enter_async_context(connect_in_process(registry)),
             token=token,

@@ -101,6 +101,24 @@ class Settings(BaseSettings):
     metrics_port: Port | None = Field(
         default=None, description="a port number up to 65535, or 0 for any free one"
     )
+    kafka_bootstrap_servers: str | None = Field(
+        default=None, description="the brokers' addresses, such as kafka-1:9092,kafka-2:9092"
+    )
+    kafka_client_file: FilePath | None = Field(
+        default=None, description="a file of librdkafka settings, one name=value a line"
+    )
+    kafka_create_topics: bool = Field(
+        default=True, description="true, to make topics that are missing, or false"
+    )
+    kafka_replication_factor: int = Field(
+        default=1, ge=1, description="on how many brokers a topic that is made is kept"
+    )
+    consumer_tries: int = Field(
+        default=5, ge=1, le=20, description="how often a message is tried, up to 20"
+    )
+    consumer_first_pause_seconds: float = Field(
+        default=1, gt=0, le=60, description="the pause after a first failure, up to 60 seconds"
+    )
     otel_traces_sampler_arg: float = Field(
         default=0.01, ge=0, le=1, description="the share of traces to keep, from 0 to 1"
     )

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 from services.runtime.database import Connection
@@ -46,7 +46,8 @@ class Consumer:
     name: str
     topics: tuple[Topic, ...]
     handler: Handler
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy | None = None
+    """How it is tried again, where that is not as the settings say."""
     batch_size: int = 50
     """Messages that share a commit; 1 for a handler with a remote effect."""
     lanes: int = 1

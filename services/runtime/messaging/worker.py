@@ -21,7 +21,7 @@ from opentelemetry import trace
 from services.kernel.redaction import redact_text
 from services.runtime.database import Connection, Database, Record
 from services.runtime.messaging import dead_letters
-from services.runtime.messaging.consumer import Consumer, Unreadable
+from services.runtime.messaging.consumer import Consumer, RetryPolicy, Unreadable
 from services.runtime.messaging.lane import Lane
 from services.runtime.messaging.message import IncomingMessage
 from services.runtime.messaging.metrics import MessagingMetrics
@@ -56,9 +56,11 @@ class Worker:
         consumer: Consumer,
         *,
         metrics: MessagingMetrics,
+        retry: RetryPolicy | None = None,
         tracing: Tracing | None = None,
         poll: timedelta = timedelta(seconds=1),
     ) -> None:
+        self._retry = consumer.retry or retry or RetryPolicy()
         self._tracing = tracing
         self._consumer = consumer
         self._metrics = metrics
@@ -110,7 +112,7 @@ class Worker:
         outcome = _Outcome()
         async with connection.transaction():
             for row in rows:
-                if row["attempts"] > self._consumer.retry.tries:
+                if row["attempts"] > self._retry.tries:
                     outcome.buried.append((row["event_id"], _died_while_handled(row)))
                 elif row["key"] in outcome.stuck_keys:
                     outcome.untried.append(row["event_id"])
@@ -154,8 +156,8 @@ class Worker:
 
     def _note_failure(self, row: Record, error: Exception, outcome: _Outcome) -> None:
         text = _described(error)
-        pause_seconds = self._consumer.retry.pause_seconds(row["attempts"])
-        hopeless = isinstance(error, Unreadable) or row["attempts"] >= self._consumer.retry.tries
+        pause_seconds = self._retry.pause_seconds(row["attempts"])
+        hopeless = isinstance(error, Unreadable) or row["attempts"] >= self._retry.tries
         if hopeless:
             outcome.buried.append((row["event_id"], text))
         else:

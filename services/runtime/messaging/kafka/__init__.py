@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from services.runtime.messaging.broker import Delivery
 from services.runtime.messaging.kafka.reader import KafkaReader
 from services.runtime.messaging.kafka.sender import KafkaSender
-from services.runtime.messaging.kafka.settings import KafkaSettings
+from services.runtime.messaging.kafka.settings import KafkaSettings, read_client_file
 from services.runtime.messaging.wire import WireMessage
 
-__all__ = ["KafkaBroker", "KafkaSettings"]
+__all__ = ["KafkaBroker", "KafkaSettings", "read_client_file"]
 
 
 class KafkaBroker:

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaError
 
 from services.runtime.messaging.message import PARTITIONS
+from services.runtime.startup import StartupError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,17 @@ class KafkaSettings:
             "allow.auto.create.topics": False,
             **self.security,
         }
+
+
+def read_client_file(path: Path) -> dict[str, str]:
+    """The librdkafka settings in a file, one `name=value` a line, as Kafka's own tools do."""
+    found: dict[str, str] = {}
+    for line in path.read_text().splitlines():
+        text = line.strip()
+        if text and not text.startswith("#"):
+            name, equals, value = text.partition("=")
+            if not equals:
+                # The line itself is not shown: it may be a misplaced password.
+                raise StartupError(f"{path} has a line that is not name=value")
+            found[name.strip()] = value.strip()
+    return found
