@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     FilePath,
+    HttpUrl,
     SecretStr,
     ValidationError,
     model_validator,
@@ -121,6 +122,22 @@ class Settings(BaseSettings):
     )
     otel_traces_sampler_arg: float = Field(
         default=0.01, ge=0, le=1, description="the share of traces to keep, from 0 to 1"
+    )
+    api_base_url: HttpUrl | None = Field(
+        default=None, description="the address at which customers' browsers reach the gateway"
+    )
+    processors_file: FilePath | None = Field(
+        default=None, description="a TOML file with a [[processors]] table for each processor"
+    )
+    processor_timeout_seconds: float = Field(
+        default=30, gt=0, le=300, description="how long a processor may take, up to 300 seconds"
+    )
+    stripe_base_url: HttpUrl = Field(
+        default=HttpUrl("https://api.stripe.com"),
+        description="where Stripe, or a sandbox, answers",
+    )
+    stripe_allow_live_keys: bool = Field(
+        default=False, description="true, for keys that move real money, or false"
     )
 
     @property
