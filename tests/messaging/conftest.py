@@ -10,13 +10,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.runtime.database import Connection, Database
+from services.runtime.messaging.bus import Bus
 from services.runtime.messaging.consumer import Consumer
 from services.runtime.messaging.metrics import MessagingMetrics
 from services.runtime.messaging.relay import Relay
 from services.runtime.messaging.worker import Worker
 from tests.messaging.engines import (
+    BROKERS,
     ENGINES,
     Engine,
+    KafkaEngine,
     PostgresEngine,
     mock_engine,
     real_engine,
@@ -75,9 +78,10 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine.close()
 
 
-@pytest.fixture(params=[name for name in ENGINES if name != "postgres"])
-def broker_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+@pytest.fixture(params=BROKERS)
+def broker_engine(request: pytest.FixtureRequest) -> Iterator[KafkaEngine]:
     engine = _engine(request.param, request)
+    assert isinstance(engine, KafkaEngine)
     yield engine
     engine.close()
 
@@ -91,7 +95,9 @@ class Running:
         self._stack = AsyncExitStack()
 
     async def start(self, engine: Engine, *consumers: Consumer, relays: int = 1) -> None:
-        bus = engine.bus(self._database, self._metrics)
+        await self.start_bus(engine.bus(self._database, self._metrics), *consumers, relays=relays)
+
+    async def start_bus(self, bus: Bus, *consumers: Consumer, relays: int = 1) -> None:
         await bus.open(consumers)
         self._stack.push_async_callback(bus.close)
         for consumer in consumers:

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from confluent_kafka.admin import AdminClient
 
@@ -17,6 +17,7 @@ from services.runtime.database import Database
 from services.runtime.messaging.broker import BrokerBus
 from services.runtime.messaging.bus import Bus
 from services.runtime.messaging.kafka import KafkaBroker, KafkaSettings
+from services.runtime.messaging.kafka.topics import find_topics
 from services.runtime.messaging.message import PARTITIONS, Topic
 from services.runtime.messaging.metrics import MessagingMetrics
 from services.runtime.messaging.postgres_bus import PostgresBus
@@ -69,28 +70,49 @@ class KafkaEngine:
         name: str,
         bootstrap: str,
         *,
+        make_topics: Callable[[], None],
+        forget_topics: Callable[[], None],
         stop: Callable[[], None],
         start: Callable[[], None],
         close: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.bootstrap: str | None = bootstrap
-        self.settings = KafkaSettings(bootstrap)
+        self.make_topics = make_topics
+        self.forget_topics = forget_topics
         self.stop_broker = stop
         self.start_broker = start
         self.close = close
 
+    def settings(self, **changes: Any) -> KafkaSettings:
+        return KafkaSettings(**{"bootstrap_servers": self.bootstrap, **changes})
+
     def bus(self, database: Database, metrics: MessagingMetrics) -> Bus:
-        return BrokerBus(database, KafkaBroker(self.settings), metrics=metrics)
+        return self.bus_with(self.settings(), database, metrics)
+
+    def bus_with(
+        self, settings: KafkaSettings, database: Database, metrics: MessagingMetrics
+    ) -> Bus:
+        return BrokerBus(database, KafkaBroker(settings), metrics=metrics)
 
 
 def mock_engine() -> KafkaEngine:
     mock = MockKafka()
-    for topic in Topic:
-        mock.create_topic(topic, PARTITIONS)
+
+    def make() -> None:
+        for topic in Topic:
+            mock.create_topic(topic, PARTITIONS)
+
+    def forget() -> None:
+        for topic in Topic:
+            mock.delete_topic(topic)
+
+    make()
     return KafkaEngine(
         "kafka_mock",
         mock.bootstrap,
+        make_topics=make,
+        forget_topics=forget,
         stop=mock.stop_broker,
         start=mock.start_broker,
         close=mock.close,
@@ -99,7 +121,14 @@ def mock_engine() -> KafkaEngine:
 
 def real_engine(broker: Broker) -> KafkaEngine:
     forget_topics(broker.bootstrap)
-    return KafkaEngine("kafka", broker.bootstrap, stop=broker.stop, start=broker.start)
+    return KafkaEngine(
+        "kafka",
+        broker.bootstrap,
+        make_topics=lambda: make_topics(broker.bootstrap),
+        forget_topics=lambda: forget_topics(broker.bootstrap),
+        stop=broker.stop,
+        start=broker.start,
+    )
 
 
 def start_broker(home: Path) -> Broker:
@@ -108,6 +137,10 @@ def start_broker(home: Path) -> Broker:
     broker = Broker(home, _free_ports())
     broker.start()
     return broker
+
+
+def make_topics(bootstrap: str) -> None:
+    find_topics(KafkaSettings(bootstrap), [topic.value for topic in Topic])
 
 
 def forget_topics(bootstrap: str) -> None:

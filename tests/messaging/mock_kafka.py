@@ -49,6 +49,9 @@ class MockKafka:
         )
         assert created == 0
 
+    def delete_topic(self, name: str) -> None:
+        assert self._library.rd_kafka_mock_topic_delete(self._cluster, name.encode()) == 0
+
     def stop_broker(self) -> None:
         """Close its connections and take no new ones; what it holds stays."""
         assert self._library.rd_kafka_mock_broker_set_down(self._cluster, _BROKER) == 0

@@ -13,7 +13,7 @@ from services.runtime.database import Database
 from services.runtime.messaging.consumer import Consumer
 from services.runtime.messaging.message import Topic
 from services.runtime.messaging.metrics import MessagingMetrics
-from tests.messaging.engines import LONG, Engine
+from tests.messaging.engines import LONG, Engine, KafkaEngine
 from tests.messaging.nursery import Nursery
 from tests.messaging.system import (
     Load,
@@ -92,7 +92,7 @@ async def test_a_message_that_kills_its_worker_ends_among_the_dead_letters(
 
 
 async def test_a_broker_that_stops_under_load_delays_and_loses_nothing(
-    broker_engine: Engine, database: Database, application_url: str
+    broker_engine: KafkaEngine, database: Database, application_url: str
 ) -> None:
     nursery = Nursery(application_url, broker_engine.bootstrap)
     try:

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from services.runtime.messaging.broker import Delivery
 from services.runtime.messaging.bus import BusTrouble
 from services.runtime.messaging.kafka.settings import KafkaSettings
-from services.runtime.messaging.kafka.topics import find_topics
+from services.runtime.messaging.kafka.topics import Topics, find_topics
 from services.runtime.messaging.kafka.troubles import is_about_credentials, trouble_from
 from services.runtime.messaging.message import Topic
 from services.runtime.messaging.wire import WireMessage
@@ -54,7 +54,7 @@ class KafkaSender:
     def _send(self, messages: Sequence[WireMessage]) -> Delivery:
         self._errors.clear()
         try:
-            producer = self._producer or self._connect()
+            producer = self._connected(max(map(_size_bytes, messages)))
         except BusTrouble as trouble:
             return Delivery(trouble=trouble)
         delivery = Delivery()
@@ -68,8 +68,15 @@ class KafkaSender:
             delivery.trouble = trouble_from([*self._errors, *failures], context)
         return delivery
 
+    def _connected(self, largest_bytes: int) -> Producer:
+        known = self._message_bytes_max
+        # Somebody may have raised the limit since it was read.
+        if largest_bytes > known and self._find_topics().message_bytes_max > known:
+            self._discard()
+        return self._producer or self._connect()
+
     def _connect(self) -> Producer:
-        topics = find_topics(self._settings, [topic.value for topic in Topic])
+        topics = self._find_topics()
         self._message_bytes_max = topics.message_bytes_max
         self._producer = Producer(
             {
@@ -85,6 +92,9 @@ class KafkaSender:
             }
         )
         return self._producer
+
+    def _find_topics(self) -> Topics:
+        return find_topics(self._settings, [topic.value for topic in Topic])
 
     def _produce(
         self,
