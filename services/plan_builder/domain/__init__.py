@@ -1,0 +1,4 @@
+"""How a plan follows from a request, a configuration and the processors: pure, the same each time.
+
+Reading order: plan, config, split, candidates, builder.
+"""

@@ -1,0 +1,95 @@
+"""A plan as a message, the same bytes for the same plan."""
+
+import hashlib
+from datetime import timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from payments.core.v1 import (
+    payment_method_pb2,
+    payment_terms_pb2,
+)
+from payments.plan.v1 import payment_plan_pb2
+
+from services.kernel.retry import RetryPolicy
+from services.plan_builder.domain.plan import (
+    Candidate,
+    CandidateDecision,
+    PaymentPlan,
+    PaymentStep,
+)
+from services.plan_builder.translate.words import (
+    CAPTURE_NUMBERS,
+    METHOD_NUMBERS,
+    NETWORK_NUMBERS,
+    SPLIT_NUMBERS,
+    money_message,
+)
+
+
+def plan_message(plan: PaymentPlan) -> payment_plan_pb2.PaymentPlan:
+    """The plan with its digest; equal plans are equal bytes, as nothing in them is a map."""
+    message = payment_plan_pb2.PaymentPlan(
+        merchant_id=plan.merchant_id,
+        config_version=plan.config_version,
+        total=money_message(plan.total),
+        split_policy=SPLIT_NUMBERS[plan.split_policy],
+        capture_method=CAPTURE_NUMBERS[plan.capture_method],
+        steps=[_step_message(step) for step in plan.steps],
+        platform_fee=money_message(plan.platform_fee),
+    )
+    content = message.SerializeToString(deterministic=True)
+    message.digest = hashlib.sha256(content).hexdigest()
+    return message
+
+
+def _step_message(step: PaymentStep) -> payment_plan_pb2.PaymentStep:
+    instrument = payment_method_pb2.PaymentInstrument(
+        method=METHOD_NUMBERS[step.instrument.method], token=step.instrument.token or ""
+    )
+    if step.instrument.network is not None:
+        instrument.network = NETWORK_NUMBERS[step.instrument.network]
+    return payment_plan_pb2.PaymentStep(
+        index=step.index,
+        instrument=instrument,
+        amount=money_message(step.amount),
+        max_amount=money_message(step.max_amount),
+        candidates=[_candidate_message(candidate) for candidate in step.candidates],
+        timeout=_duration(step.timeout),
+        retry_policy=_retry_policy_message(step.retry_policy),
+        failover_on_soft_decline=step.failover_on_soft_decline,
+        decisions=[_decision_message(decision) for decision in step.decisions],
+    )
+
+
+def _candidate_message(candidate: Candidate) -> payment_plan_pb2.Candidate:
+    message = payment_plan_pb2.Candidate(processor_id=candidate.processor_id)
+    if candidate.timeout is not None:
+        message.timeout.FromTimedelta(candidate.timeout)
+    return message
+
+
+def _decision_message(decision: CandidateDecision) -> payment_plan_pb2.CandidateDecision:
+    return payment_plan_pb2.CandidateDecision(
+        processor_id=decision.processor_id,
+        verdict=payment_plan_pb2.CANDIDATE_VERDICT_KEPT
+        if decision.is_kept
+        else payment_plan_pb2.CANDIDATE_VERDICT_REJECTED,
+        rule=decision.rule,
+        message=decision.message,
+    )
+
+
+def _retry_policy_message(policy: RetryPolicy) -> payment_terms_pb2.RetryPolicy:
+    return payment_terms_pb2.RetryPolicy(
+        max_tries=policy.max_tries,
+        initial_backoff=_duration(policy.initial_backoff),
+        max_backoff=_duration(policy.max_backoff),
+        backoff_growth_percent=policy.backoff_growth_percent,
+        jitter_percent=policy.jitter_percent,
+    )
+
+
+def _duration(span: timedelta) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(span)
+    return duration

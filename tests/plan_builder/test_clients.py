@@ -1,0 +1,48 @@
+"""What the plan builder keeps at hand, and for how long it believes it."""
+
+from datetime import UTC, datetime, timedelta
+
+from payments.config.v1.merchant_config_pb2 import MerchantConfig
+from payments.config.v1.merchant_config_service_pb2 import GetConfigRequest, GetConfigResponse
+
+from services.kernel.clock import ManualClock
+from services.plan_builder.clients import Configs
+from tests.merchant_config.settings import MERCHANT, sound
+
+
+class _Stub:
+    """MerchantConfigService where a version is made without anybody being told."""
+
+    def __init__(self) -> None:
+        self.newest = 1
+        self.asked = 0
+
+    async def GetConfig(self, request: GetConfigRequest) -> GetConfigResponse:  # noqa: N802 -- as the stub's
+        self.asked += 1
+        version = request.version or self.newest
+        return GetConfigResponse(
+            config=MerchantConfig(merchant_id=MERCHANT, version=version, settings=sound())
+        )
+
+
+async def test_without_a_watch_the_newest_version_is_believed_for_half_a_second() -> None:
+    clock = ManualClock(datetime(2026, 1, 2, tzinfo=UTC))
+    stub = _Stub()
+    configs = Configs(stub, clock)  # type: ignore[arg-type]  # as far as it is used
+    assert (await configs.config(MERCHANT, 0)).version == 1
+    stub.newest = 2
+    clock.advance(timedelta(seconds=0.49))
+    assert (await configs.config(MERCHANT, 0)).version == 1
+    assert stub.asked == 1
+    clock.advance(timedelta(seconds=0.02))
+    assert (await configs.config(MERCHANT, 0)).version == 2
+
+
+async def test_a_version_once_read_is_never_asked_for_again() -> None:
+    clock = ManualClock(datetime(2026, 1, 2, tzinfo=UTC))
+    stub = _Stub()
+    configs = Configs(stub, clock)  # type: ignore[arg-type]  # as far as it is used
+    first = await configs.config(MERCHANT, 1)
+    clock.advance(timedelta(days=30))
+    assert await configs.config(MERCHANT, 1) is first
+    assert stub.asked == 1
