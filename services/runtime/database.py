@@ -36,6 +36,7 @@ SERIALIZATION_FAILURE: Final = "40001"
 DEADLOCK_DETECTED: Final = "40P01"
 
 _TRIES: Final = 12
+_SILENCE_SECONDS: Final = 30.0
 _FIRST_PAUSE_SECONDS: Final = 0.002
 _LONGEST_PAUSE_SECONDS: Final = 0.25
 
@@ -106,6 +107,8 @@ class Database:
         return await asyncpg.connect(
             self._url,
             timeout=self._patience.total_seconds(),
+            # A server that says nothing any more is as good as gone, and is found out about so.
+            command_timeout=_SILENCE_SECONDS,
             server_settings={
                 "application_name": application_name,
                 # A writer whose network is cut must not hold its rows while the server waits.

@@ -51,8 +51,9 @@ async def _writers(url: str, folder: Path) -> AsyncIterator[None]:
     try:
         yield
         for writer in writers:
-            await writer.communicate()
-            assert writer.returncode == 0
+            assert writer.stdin is not None
+            writer.stdin.close()
+            assert await writer.wait() == 0
     finally:
         for writer in writers:
             if writer.returncode is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Final, Self
@@ -48,20 +49,24 @@ class CuttingProxy:
         task = asyncio.current_task()
         assert task is not None
         self._pipes.add(task)
-        server, to_server = await asyncio.open_unix_connection(str(self._server_socket))
+        try:
+            server, to_server = await asyncio.open_unix_connection(str(self._server_socket))
+        except OSError:
+            # Where nobody listens behind it, nobody answers before it either.
+            reply.transport.abort()
+            return
         answers = asyncio.create_task(_pump(server, reply))
         self._pipes.add(answers)
-        try:
+        with suppress(OSError):
             while data := await client.read(65536):
                 if _COMMIT in data and self._cuts_left:
                     await self._cut(data, to_server, answers)
                     break
                 to_server.write(data)
                 await to_server.drain()
-        finally:
-            answers.cancel()
-            reply.transport.abort()
-            to_server.transport.abort()
+        answers.cancel()
+        reply.transport.abort()
+        to_server.transport.abort()
 
     async def _cut(
         self, data: bytes, to_server: asyncio.StreamWriter, answers: "asyncio.Task[None]"
@@ -81,7 +86,12 @@ class CuttingProxy:
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    while data := await source.read(65536):
-        target.write(data)
-        await target.drain()
-    target.transport.abort()
+    try:
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    except OSError:
+        return
+    finally:
+        # However the one end went, the other must not wait for it.
+        target.transport.abort()
