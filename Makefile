@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 HOME_DIR ?= .switchyard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test lint format generate breaking release-contracts clean
+.PHONY: help setup lock demo run test kafka kafka-stop test-kafka lint format generate breaking release-contracts clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,15 @@ run: $(READY) ## run every service until Ctrl-C; its data stays in .switchyard
 
 test: $(READY) ## run every test that needs nothing but this checkout
 	@$(BIN)/python -m pytest $(ARGS)
+
+kafka: $(READY) ## start a real Kafka in the background: one broker, no container (needs Java 17 and Maven)
+	@$(BIN)/python -m tools.kafka start
+
+kafka-stop: $(READY) ## stop that Kafka; what it holds stays in .switchyard/kafka
+	@$(BIN)/python -m tools.kafka stop
+
+test-kafka: $(READY) ## run the messaging tests on a Kafka of their own (LONG=1: 200 kills, a minute without it)
+	@SWITCHYARD_TEST_KAFKA=1 SWITCHYARD_TEST_LONG=$(LONG) $(BIN)/python -m pytest tests/messaging $(ARGS)
 
 format: $(READY) ## put code and contracts into their one layout
 	@$(BIN)/ruff check --quiet --fix --exit-zero . && $(BIN)/ruff format --quiet . && $(BIN)/buf format -w

@@ -7,7 +7,9 @@ from prometheus_client import CollectorRegistry
 
 from services.kernel.clock import ManualClock
 from services.runtime.database import Connection, Database
+from services.runtime.messaging import dead_letters
 from services.runtime.messaging.consumer import Consumer, Unreadable
+from services.runtime.messaging.dead_letters import ReplaySelection
 from services.runtime.messaging.depths import DepthSampler
 from services.runtime.messaging.message import IncomingMessage, Topic
 from services.runtime.messaging.metrics import MessagingMetrics
@@ -96,6 +98,26 @@ async def test_history_is_forgotten_and_what_waits_or_died_is_not(
     assert not await retention.forget_some()
     assert (await count(database, outbox), await count(database, inbox)) == (1, 10)
     assert await count(database, f"{inbox} where state = 'dead'") == 10
+    assert await count(database, "select count(*) from messaging.dead_letters") == 10
+
+
+async def test_replayed_letters_and_their_replays_are_forgotten(
+    database: Database, running: Running
+) -> None:
+    await running.start(PostgresEngine(), Consumer("blown", (Topic.EVENTS,), _fail))
+    await publish(database, [message("pay_1", 1)])
+    letters = "select count(*) from messaging.dead_letters"
+    await until(lambda: _counts(database, letters, 1))
+
+    async def replay(connection: Connection) -> int:
+        return await dead_letters.replay(connection, "again", ReplaySelection())
+
+    assert await database.transaction(replay) == 1
+    await until(lambda: _counts(database, letters, 2))
+    retention = Retention(database, ManualClock(datetime.now(UTC) + timedelta(days=22)))
+    await retention.forget_some()
+    assert await count(database, letters) == 1
+    assert await count(database, "select count(*) from messaging.replays") == 0
 
 
 async def test_much_history_is_forgotten_some_at_a_time(database: Database) -> None:

@@ -295,7 +295,16 @@ def test_a_retry_policy_without_sense_is_refused(wrong: dict[str, Any]) -> None:
         RetryPolicy(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"name": ""}, {"topics": ()}, {"batch_size": 0}, {"lanes": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"topics": ()},
+        {"batch_size": 0},
+        {"lanes": 0},
+        {"patience": timedelta(seconds=9)},
+    ],
+)
 def test_a_consumer_without_sense_is_refused(wrong: dict[str, Any]) -> None:
     right: dict[str, Any] = {"name": "trial", "topics": (Topic.EVENTS,), "handler": None}
     with pytest.raises(ValueError, match="a consumer"):

@@ -136,10 +136,9 @@ def upgrade() -> None:
     create_schema("messaging")
     for script in (_OUTBOX, _INBOX, _DEAD_LETTERS, _ENGINES):
         execute_script(script)
-    for table in ("outbox", "inbox", "replays"):
+    for table in ("outbox", "inbox", "dead_letters", "replays"):
         grant("select, insert, update, delete", on=f"messaging.{table}")
-    for table in ("dead_letters", "intake_positions"):
-        grant("select, insert, update", on=f"messaging.{table}")
+    grant("select, insert, update", on="messaging.intake_positions")
     grant("select, insert", on="messaging.subscriptions")
 
 

@@ -4,9 +4,13 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from services.runtime.database import Connection
 from services.runtime.messaging.message import IncomingMessage, Topic
+
+# The database ends a transaction in which nothing has happened for ten seconds.
+_LONGEST_PATIENCE: Final = timedelta(seconds=8)
 
 Handler = Callable[[Connection, IncomingMessage], Awaitable[None]]
 """Writes its effect through the connection it is given, in the transaction that marks the message
@@ -52,11 +56,13 @@ class Consumer:
     """Messages that share a commit; 1 for a handler with a remote effect."""
     lanes: int = 1
     """Connections that work side by side, each on partitions of its own."""
-    patience: timedelta = timedelta(seconds=8)
+    patience: timedelta = _LONGEST_PATIENCE
     """How long a handler may take; an attempt that takes longer has failed."""
 
     def __post_init__(self) -> None:
         if not self.name or not self.topics:
             raise ValueError("a consumer has a name and at least one topic")
+        if not timedelta(0) < self.patience <= _LONGEST_PATIENCE:
+            raise ValueError(f"a consumer's patience is above zero and at most {_LONGEST_PATIENCE}")
         if self.batch_size < 1 or self.lanes < 1:
             raise ValueError("a consumer takes at least one message, on at least one lane")

@@ -314,3 +314,15 @@ delete from messaging.inbox
       where received_at < $1 and state = 'done' and finished_at < $1
       limit $2
  );
+
+-- name: forget_replayed
+-- Dead letters that were given to their consumers again long ago.
+delete from messaging.dead_letters
+ where id in (select id from messaging.dead_letters where replayed_at < $1 limit $2);
+
+-- name: forget_replays
+-- Replays so long ago that nobody asks for them again.
+delete from messaging.replays
+ where idempotency_key in (
+     select idempotency_key from messaging.replays where created_at < $1 limit $2
+ );

@@ -17,7 +17,7 @@ DEFAULT_INBOX_KEPT: Final = timedelta(days=21)
 
 
 class Retention:
-    """Deletes relayed and handled messages that are past their keeping."""
+    """Deletes relayed, handled and replayed messages that are past their keeping."""
 
     def __init__(
         self,
@@ -41,6 +41,8 @@ class Retention:
         for query, before in (
             ("forget_relayed", now - self._outbox_kept),
             ("forget_handled", now - self._inbox_kept),
+            ("forget_replayed", now - self._inbox_kept),
+            ("forget_replays", now - self._inbox_kept),
         ):
             async with self._database.connection() as connection:
                 tag = await connection.execute(_QUERIES[query], before, _ROWS_AT_A_TIME)
