@@ -19,7 +19,6 @@ from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from payments.ledger.v1.transaction_pb2 import EntryDraft, Transaction
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from cli.client import as_json, call, client_options, print_json
 from services.kernel import money
@@ -132,21 +131,12 @@ def statement(  # noqa: PLR0917 -- one parameter an option
     if output == "json":
         print_json(as_json(page))
         return
-    table = Table("when (UTC)", "about")
-    table.add_column("transaction", no_wrap=True)
-    table.add_column("amount", justify="right")
-    table.add_column("balance", justify="right")
-    table.add_row("", "", "before", "", _text(page.opening_balance))
+    click.echo(_line("when (UTC)", "transaction", "amount", "balance", "about"))
+    click.echo(_line("", "before", "", _text(page.opening_balance), ""))
     for line in page.lines:
         when = line.created_at.ToDatetime().isoformat(" ", "seconds")
-        table.add_row(
-            when,
-            line.reference_id,
-            line.transaction_id,
-            _text(line.amount),
-            _text(line.running_balance),
-        )
-    Console().print(table)
+        amount, held = _text(line.amount), _text(line.running_balance)
+        click.echo(_line(when, line.transaction_id, amount, held, line.reference_id))
     if page.next_page_token:
         click.echo(f"more: --page-token {page.next_page_token}")
 
@@ -182,6 +172,10 @@ def verify(context: click.Context, home: Path | None, output: str) -> None:
         _tell(verdict)
     if verdict.state != IntegrityState.INTEGRITY_STATE_INTACT:
         context.exit(_TAMPERED)
+
+
+def _line(when: str, transaction: str, amount: str, held: str, about: str) -> str:
+    return f"{when:<19}  {transaction:<36}  {amount:>16}  {held:>16}  {about}".rstrip()
 
 
 def _tell(verdict: IntegrityVerdict) -> None:
