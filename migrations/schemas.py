@@ -40,12 +40,6 @@ def create_schema(name: str) -> None:
     )
 
 
-def drop_schema(name: str) -> None:
-    """The schema, which must be empty by then."""
-    assert _SCHEMA_NAME.fullmatch(name)
-    op.execute(f"drop schema {name}")
-
-
 def grant(privileges: str, *, on: str) -> None:
     """Let the application do this much: `grant("select, insert", on="ledger.entries")`."""
     op.execute(f"grant {privileges} on {on} to {APPLICATION_ROLE}")

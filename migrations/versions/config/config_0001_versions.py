@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from migrations.schemas import create_schema, drop_schema, execute_script, grant
+from migrations.schemas import create_schema, execute_script, grant
 
 revision = "config_0001"
 down_revision = None
@@ -72,7 +72,6 @@ create trigger announce after insert on config.versions
 """
 
 _ALWAYS = ("refuse_change", "refuse_gap")
-_FUNCTIONS = ("refuse_change", "refuse_gap", "announce")
 
 
 def upgrade() -> None:
@@ -87,10 +86,3 @@ def upgrade() -> None:
         " fingerprint)",
         on="config.versions",
     )
-
-
-def downgrade() -> None:
-    op.execute("drop table config.versions")
-    for function in _FUNCTIONS:
-        op.execute(f"drop function config.{function}")
-    drop_schema("config")

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from migrations.schemas import create_schema, drop_schema, execute_script, grant
+from migrations.schemas import create_schema, execute_script, grant
 
 revision = "ledger_0001"
 down_revision = None
@@ -159,12 +159,6 @@ $$;
 revoke execute on function ledger.settle_in() from public;
 """
 
-_FUNCTIONS = (
-    "refuse_unbalanced_entries",
-    "refuse_empty_transactions",
-    "refuse_change",
-    "settle_in",
-)
 _TABLES_GUARDED = ("ledger_transactions", "ledger_entries", "blocks", "epochs")
 _ALWAYS = (
     ("ledger_transactions", "refuse_empty"),
@@ -206,11 +200,3 @@ def _grant_to_application() -> None:
         on="ledger.blocks",
     )
     grant("select", on="ledger.epochs")
-
-
-def downgrade() -> None:
-    for table in _TABLES_GUARDED:
-        op.execute(f"drop table ledger.{table}")
-    for function in _FUNCTIONS:
-        op.execute(f"drop function ledger.{function}")
-    drop_schema("ledger")

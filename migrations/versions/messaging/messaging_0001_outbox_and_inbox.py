@@ -1,8 +1,6 @@
 """Outbox and inbox: what waits to be carried, what waits to be handled, what was given up on."""
 
-from alembic import op
-
-from migrations.schemas import create_schema, drop_schema, execute_script, grant
+from migrations.schemas import create_schema, execute_script, grant
 
 revision = "messaging_0001"
 down_revision = None
@@ -140,9 +138,3 @@ def upgrade() -> None:
         grant("select, insert, update, delete", on=f"messaging.{table}")
     grant("select, insert, update", on="messaging.intake_positions")
     grant("select, insert", on="messaging.subscriptions")
-
-
-def downgrade() -> None:
-    for table in _TABLES:
-        op.execute(f"drop table messaging.{table}")
-    drop_schema("messaging")
