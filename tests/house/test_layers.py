@@ -21,6 +21,7 @@ _OFFENCES = {
     "translate": ("services/trial/translate.py", "import services.runtime.database"),
     "rpc": ("services/trial/rpc.py", "import services.trial.store"),
     "doors": ("cli/offence.py", "import asyncpg"),
+    "strangers": ("services/ledger/offence.py", "import services.router"),
     "generated": ("gen/payments/offence.py", "import services.kernel.money"),
 }
 
@@ -74,3 +75,11 @@ def test_every_contract_is_broken_by_its_offence_and_kept_without(copy: Path) ->
     after = _lint(copy)
     for name in contracts.values():
         assert f"{name} BROKEN" in after, after
+
+
+def test_every_service_is_held_apart_from_the_others() -> None:
+    config = configparser.ConfigParser()
+    config.read(_ROOT / ".importlinter")
+    named = config["importlinter:contract:strangers"]["modules"].split()
+    folders = {path.parent.name for path in (_ROOT / "services").glob("*/__init__.py")}
+    assert {f"services.{name}" for name in folders - {"kernel", "runtime"}} == set(named)
