@@ -12,7 +12,12 @@ from services.kernel.errors import Reason, SwitchyardError
 from services.kernel.outcome import Outcome
 from services.kernel.retry import MAX_TRIES
 from services.router.domain.attempt import Answer, Decision, Execution, Operation, Order, Try
-from services.router.domain.breaker import CircuitBreaker, CircuitBreakers, Permit
+from services.router.domain.breaker import (
+    FAILURES_TO_OPEN,
+    CircuitBreaker,
+    CircuitBreakers,
+    Permit,
+)
 from services.router.domain.failure import (
     answer_for_error,
     failover_rule,
@@ -22,7 +27,8 @@ from services.router.domain.failure import (
     signal_of,
 )
 
-_LOOKUPS_MAX: Final = 5
+# Fewer than open a breaker, so that no attempt opens one by itself.
+_LOOKUPS_MAX: Final = FAILURES_TO_OPEN - 1
 _LOOKUP_RESERVE_MAX_SECONDS: Final = 5.0
 _LOOKUP_RESERVE_SHARE: Final = 0.25
 _SENDING_MIN_SECONDS: Final = 0.02

@@ -111,10 +111,14 @@ async def test_a_rate_limit_neither_counts_nor_clears(router: RouterUnderTest) -
 async def test_a_lookup_that_finds_nothing_is_no_failure_and_one_without_answer_is(
     router: RouterUnderTest,
 ) -> None:
-    router.processors.script(AUTHORIZE, unknown(), unknown())
-    router.processors.script(LOOKUP, *[nothing_found()] * 5, *[unknown()] * 5)
+    router.processors.script(AUTHORIZE, *[unknown()] * 3)
+    router.processors.script(LOOKUP, *[nothing_found()] * 4, *[unknown()] * 5)
     await router.execute()
     assert (await router.breaker(LOOKUP)).consecutive_failures == 0
+    await router.execute()
+    breaker = await router.breaker(LOOKUP)
+    assert breaker.consecutive_failures == 4, "no attempt opens it alone"
+    assert breaker.state == State.CIRCUIT_BREAKER_STATE_CLOSED
     await router.execute()
     assert (await router.breaker(LOOKUP)).state == State.CIRCUIT_BREAKER_STATE_OPEN
 
@@ -122,10 +126,12 @@ async def test_a_lookup_that_finds_nothing_is_no_failure_and_one_without_answer_
 async def test_while_lookups_are_held_off_an_outcome_stays_unknown(
     router: RouterUnderTest,
 ) -> None:
-    router.processors.script(AUTHORIZE, *[unknown()] * 2)
+    router.processors.script(AUTHORIZE, *[unknown()] * 3)
     router.processors.script(LOOKUP, *[unknown()] * 5)
     await router.execute()
+    await router.execute()
     response = await router.execute()
+    assert router.processors.count(LOOKUP) == 5
     assert response.result.outcome == Outcome.OUTCOME_UNKNOWN
     assert not response.failover_to
 
