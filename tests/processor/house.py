@@ -62,13 +62,17 @@ class House:
         )
         if operation == "authorize":
             message.instrument.method = _METHODS[self.method]
-            message.instrument.token = card
+            message.instrument.token = self.wallet_token(card)
             message.return_url = message.return_url or "https://shop.test/back"
         if operation == "refund" and not message.refund_id:
             message.refund_id = RefundId.new()
         message.created_at.FromDatetime(datetime.now(UTC))
         message.key_expires_at.FromDatetime(datetime.now(UTC) + key_expires_in)
         return message
+
+    def wallet_token(self, card: str) -> str:
+        """The card as the method presents it: a wallet hands over a one-time token."""
+        return card.replace("pm_card_", "tok_applePay_") if self.method == "apple_pay" else card
 
     async def send(
         self, attempt: attempt_pb2.Attempt, *, timeout_seconds: float | None = None
@@ -108,7 +112,8 @@ class House:
     async def captured(self, amount_minor: int = 1250, **more: Any) -> str:
         """An amount that was taken."""
         reference = await self.hold(amount_minor, **more)
-        capture = self.attempt("capture", amount_minor, hold=reference)
+        currency = more.get("currency", "USD")
+        capture = self.attempt("capture", amount_minor, currency=currency, hold=reference)
         assert outcome(await self.send(capture)) == "SUCCEEDED"
         return reference
 

@@ -2,6 +2,7 @@
 
 An authorization is two requests: the intent is created unconfirmed, then confirmed. Creating moves
 no money, so that a lookup can repeat it under its key to learn the intent's id, and retrieve that.
+A one-time token costs a third request before them.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -130,13 +131,22 @@ class StripeAdapter:
         await self._api.close()
 
     async def _create(self, attempt: Attempt, key: str) -> Answer:
+        token = attempt.instrument.token if attempt.instrument else None
+        assert token is not None, "an authorization has a token"
+        if token.startswith("tok_"):
+            # A one-time token, a wallet's say, is first made a payment method.
+            params: dict[str, Any] = {"type": "card", "card": {"token": token}}
+            made = await self._api.create_method(params, f"{key}:method")
+            if not made.is_object:
+                return made
+            token = read_id(made.body.get("id"), "pm_")
         params = {
             "amount": to_stripe(attempt.amount),
             "currency": attempt.amount.currency.code.lower(),
+            "payment_method": token,
             "capture_method": "manual",
             "allowed_payment_method_types": ["card"],
             "metadata": _metadata(attempt),
-            **_instrument_parameters(attempt),
         }
         return await self._api.create_intent(params, f"{key}:create")
 
@@ -222,15 +232,6 @@ class StripeAdapter:
 def _hold(attempt: Attempt) -> str:
     assert attempt.hold is not None, "an attempt that needs a hold has one"
     return attempt.hold
-
-
-def _instrument_parameters(attempt: Attempt) -> dict[str, Any]:
-    """A payment method by its id; a one-time token, a wallet's say, becomes one on the way."""
-    token = attempt.instrument.token if attempt.instrument else None
-    assert token is not None, "an authorization has a token"
-    if token.startswith("tok_"):
-        return {"payment_method_data": {"type": "card", "card": {"token": token}}}
-    return {"payment_method": token}
 
 
 def _metadata(attempt: Attempt) -> dict[str, str]:

@@ -55,6 +55,9 @@ class StripeApi:
         # The SDK types parameters by hundreds of nested dictionaries; ours are built from rules.
         self._v1: Any = client.v1
 
+    async def create_method(self, params: Mapping[str, Any], key: str) -> Answer:
+        return await _ask(self._v1.payment_methods.create_async(params, _keyed(key)))
+
     async def create_intent(self, params: Mapping[str, Any], key: str) -> Answer:
         return await _ask(self._v1.payment_intents.create_async(params, _keyed(key)))
 

@@ -40,7 +40,7 @@ _CODES: Final[Mapping[str, ErrorCode]] = {
     "reenter_transaction": ErrorCode.PROCESSING_ERROR,
     "card_declined": ErrorCode.DECLINED,
 }
-_INSTRUMENT_PARAMETERS: Final = ("payment_method", "payment_method_data")
+_INSTRUMENT_PARAMETERS: Final = ("payment_method", "card", "token")
 
 
 def refusal(answer: Answer, reference: str | None = None) -> Verdict:
