@@ -76,7 +76,7 @@ class Reader(Protocol):
         ...
 
     async def receive(self) -> Batch:
-        """What has come in; waits for about a second, then answers with nothing."""
+        """What has come in; waits for a moment, then answers with nothing."""
         ...
 
     async def acknowledge(self, next_positions: Mapping[Place, str]) -> None:

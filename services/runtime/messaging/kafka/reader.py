@@ -22,7 +22,7 @@ from services.runtime.messaging.wire import Batch, Place, Received
 T = TypeVar("T")
 
 _BATCH_SIZE: Final = 500
-_WAIT_SECONDS: Final = 1.0
+_WAIT_SECONDS: Final = 0.5
 
 
 class KafkaReader:
@@ -41,7 +41,7 @@ class KafkaReader:
         await self._in_thread(self._assign, frozenset(lanes), positions)
 
     async def receive(self) -> Batch:
-        """What has come in, within a second."""
+        """What has come in, within half a second."""
         return await self._in_thread(self._receive)
 
     async def acknowledge(self, next_positions: Mapping[Place, str]) -> None:

@@ -22,6 +22,7 @@ from services.runtime.messaging.wire import WireMessage
 _FRAMING_BYTES: Final = 512
 _BATCH_BYTES_MAX: Final = 1_000_000
 _POLL_SECONDS: Final = 0.05
+_DOUBLINGS_MAX: Final = 3
 
 
 class KafkaSender:
@@ -37,6 +38,7 @@ class KafkaSender:
         self._thread = ThreadPoolExecutor(1, "kafka-sender")
         self._producer: Producer | None = None
         self._message_bytes_max = 0
+        self._fruitless = 0
         self._errors: list[KafkaError] = []
         self._closing = threading.Event()
 
@@ -62,6 +64,7 @@ class KafkaSender:
         sent = self._produce(producer, messages, delivery, failures)
         self._await_reports(producer, sent, delivery, failures)
         missing = sent - len(delivery.delivered) - len(delivery.refused)
+        self._fruitless = 0 if delivery.delivered or not missing else self._fruitless + 1
         if missing > 0 or failures:
             self._discard()
             context = f"{missing} of {sent} messages were not acknowledged"
@@ -133,10 +136,17 @@ class KafkaSender:
     def _await_reports(
         self, producer: Producer, sent: int, delivery: Delivery, failures: Sequence[KafkaError]
     ) -> None:
-        patience_seconds = self._settings.patience.total_seconds()
+        # A cluster that is slow to answer a new producer must not be given a new one each time.
+        doublings = min(self._fruitless, _DOUBLINGS_MAX)
+        patience_seconds = self._settings.patience.total_seconds() * 2**doublings
         give_up_at = time.monotonic() + patience_seconds
-        while len(delivery.delivered) + len(delivery.refused) + len(failures) < sent:
-            if producer.poll(_POLL_SECONDS):
+        reported = 0
+        while reported < sent:
+            producer.poll(_POLL_SECONDS)
+            before = reported
+            reported = len(delivery.delivered) + len(delivery.refused) + len(failures)
+            # Counted, since a poll also serves errors, which are no progress.
+            if reported > before:
                 give_up_at = time.monotonic() + patience_seconds
             hopeless = any(is_about_credentials(error) for error in self._errors)
             if hopeless or self._closing.is_set() or time.monotonic() > give_up_at:

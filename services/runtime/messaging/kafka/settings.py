@@ -28,7 +28,7 @@ class KafkaSettings:
     retention: timedelta = timedelta(days=7)
     """How long a created topic keeps messages; less than the inbox remembers them."""
     patience: timedelta = timedelta(seconds=5)
-    """How long nothing may come back before the cluster counts as unreachable."""
+    """How long nothing may come back before the cluster counts as unreachable; then twice that."""
 
     def client(self, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
         """What every client of the cluster is configured with."""
