@@ -146,7 +146,7 @@ def outcome(result: result_pb2.Result) -> str:
     return result_pb2.Outcome.Name(result.outcome).removeprefix("OUTCOME_")
 
 
-def error_code(result: result_pb2.Result) -> str:
+def error_code(result: result_pb2.Result | processor_event_pb2.ProcessorEvent) -> str:
     return ErrorCode.Name(result.error_code).removeprefix("ERROR_CODE_")
 
 
