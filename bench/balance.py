@@ -20,6 +20,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from services.kernel.clock import SystemClock
 from services.kernel.money import Currency
 from services.ledger.store.journal import Journal
 from services.ledger.translate import event_payload
@@ -101,7 +102,7 @@ async def _fill(owner: Connection, filled: int, size: int) -> None:
 
 async def _cost(url: str, size: int) -> Cost:
     database = await Database.connect(url, application_name="bench")
-    journal = Journal(database, event_payload)
+    journal = Journal(database, event_payload, SystemClock())
     times_ms = []
     for _ in range(_ROUNDS):
         started_at = time.perf_counter()

@@ -30,13 +30,15 @@ from payments.ledger.v1.transaction_pb2 import TransactionDraft as DraftMessage
 from rich.console import Console
 from rich.table import Table
 
+from services.kernel.clock import SystemClock
 from services.kernel.money import Currency, Money
-from services.ledger.domain.transaction import EntryDraft, NewTransaction, TransactionDraft
+from services.ledger.domain.transaction import EntryDraft, TransactionDraft
 from services.ledger.store.journal import Journal, JournalWriter
 from services.ledger.translate import event_payload
 from services.runtime.database import Connection, Database, Isolation, is_retryable
 from services.runtime.embedded_postgres import EmbeddedPostgres
 from services.runtime.embedded_postgres.binaries import find_binaries
+from services.runtime.garbage import calm_garbage_collection
 from services.runtime.migrate import migrate
 from services.runtime.rpc import connect
 from services.runtime.run_file import NotRunning, RunFile
@@ -108,6 +110,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="swy-") as folder:
         Path(folder).chmod(0o711)
+        calm_garbage_collection()
         figures = uvloop.run(_measure(Path(folder), options.seconds, options.rounds))
     by_name = {figure.name: figure.transactions_per_second for figure in figures}
     ratio = by_name[_TARGET] / by_name[_BASELINE]
@@ -138,12 +141,12 @@ async def _measure(folder: Path, seconds: float, rounds: int) -> list[Figure]:
 
 async def _one_a_call(url: str, load: Load, rounds: int) -> Figure:
     database = await Database.connect(url, application_name="bench", pool_size=32)
-    writer = JournalWriter(event_payload)
+    journal, writer = Journal(database, event_payload, SystemClock()), JournalWriter()
     failures = 0
 
     async def call() -> int:
         nonlocal failures
-        unit = NewTransaction.of(_draft())
+        unit = journal.posting(_draft())
 
         async def work(connection: Connection) -> object:
             return await writer.write(connection, [unit])
@@ -165,7 +168,7 @@ async def _one_a_call(url: str, load: Load, rounds: int) -> Figure:
 
 async def _in_process(url: str, load: Load, rounds: int) -> Figure:
     database = await Database.connect(url, application_name="bench")
-    journal = Journal(database, event_payload)
+    journal = Journal(database, event_payload, SystemClock())
 
     async def call() -> int:
         await journal.post(_draft())

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli.config import config
 from cli.demo import demo
 from cli.dlq import dlq
 from cli.ledger import ledger
@@ -43,5 +44,5 @@ def main() -> None:
     """Switchyard: plan, route, execute and ledger every payment."""
 
 
-for command in (demo, dlq, ledger, migrate, serve):
+for command in (config, demo, dlq, ledger, migrate, serve):
     main.add_command(command)

@@ -10,6 +10,7 @@ from typing import Final
 import click
 import uvloop
 
+from services.runtime.garbage import calm_garbage_collection
 from services.runtime.rpc import GrpcServer, ServerTls
 from services.runtime.run_file import RunFile
 from services.runtime.settings import Settings, load_settings
@@ -38,6 +39,7 @@ def serve(
     """
     settings = load_settings(switchyard_home=home, grpc_port=grpc_port, metrics_port=metrics_port)
     configure_logging("switchyard", level=settings.log_level)
+    calm_garbage_collection()
     uvloop.run(_serve(settings, names or tuple(SERVICES)))
 
 

@@ -52,7 +52,7 @@ class System:
 
 @asynccontextmanager
 async def _open_ledger(system: System) -> AsyncIterator[None]:
-    journal = Journal(system.database, event_payload)
+    journal = Journal(system.database, event_payload, system.clock)
     seals = Seals(system.database)
     await seals.check_settled()
     system.registry.register(

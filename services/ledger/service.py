@@ -1,6 +1,5 @@
 """The use cases of the ledger, and the ports they need."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -27,6 +26,10 @@ class Journal(Protocol):
     """Where transactions are written and read."""
 
     async def post(self, draft: TransactionDraft) -> Posted: ...
+
+    async def post_each(
+        self, drafts: Sequence[TransactionDraft]
+    ) -> Sequence[Posted | SwitchyardError]: ...
 
     async def find(self, transaction_id: LedgerTransactionId) -> Transaction | None: ...
 
@@ -79,13 +82,10 @@ class Ledger:
             raise InvalidArgument(
                 message, violations=[FieldViolation("drafts", "drafts.count", message)]
             )
-        writes = [
-            self._journal.post(draft) for draft in drafts if isinstance(draft, TransactionDraft)
-        ]
-        outcomes = iter(await asyncio.gather(*writes, return_exceptions=True))
+        sound = [draft for draft in drafts if isinstance(draft, TransactionDraft)]
+        outcomes = iter(await self._journal.post_each(sound))
         return [
-            _outcome(next(outcomes)) if isinstance(draft, TransactionDraft) else draft
-            for draft in drafts
+            next(outcomes) if isinstance(draft, TransactionDraft) else draft for draft in drafts
         ]
 
     async def get(self, transaction_id: LedgerTransactionId) -> Transaction:
@@ -139,9 +139,3 @@ class Ledger:
             transactions_unsealed=await self._seals.count_unsealed(previous),
             sealed_through=previous.sealed_at if previous else None,
         )
-
-
-def _outcome(outcome: Posted | BaseException) -> Posted | SwitchyardError:
-    if isinstance(outcome, Posted | SwitchyardError):
-        return outcome
-    raise outcome

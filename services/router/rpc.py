@@ -9,7 +9,7 @@ from payments.router.v1.router_service_pb2_grpc import RouterServiceServicer
 
 from services.kernel.paging import page_size
 from services.router import translate
-from services.router.service import Router
+from services.router.service.router import Router
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

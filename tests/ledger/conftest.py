@@ -37,7 +37,7 @@ class LedgerUnderTest:
 @pytest.fixture
 async def ledger(application_url: str) -> AsyncIterator[LedgerUnderTest]:
     database = await Database.connect(application_url, application_name="ledger under test")
-    journal = Journal(database, event_payload)
+    journal = Journal(database, event_payload, SystemClock())
     seals = Seals(database, block_size=5)
     registry = Registry(Middleware(Telemetry.create("test")))
     registry.register(

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from services.kernel.clock import SystemClock
 from services.kernel.errors import Conflict, InvalidArgument
 from services.kernel.money import Currency, Money
 from services.ledger.domain.transaction import EntryDraft, Posted, TransactionDraft
@@ -56,7 +57,7 @@ class JournalModel(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         self._database = await Database.connect(self.urls.application, application_name="model")
-        self._journal = Journal(self._database, event_payload)
+        self._journal = Journal(self._database, event_payload, SystemClock())
         self._owner = await asyncpg.connect(self.urls.owner, user="postgres")
 
     def teardown(self) -> None:

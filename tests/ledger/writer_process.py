@@ -4,6 +4,7 @@ import asyncio
 import sys
 from itertools import count
 
+from services.kernel.clock import SystemClock
 from services.ledger.store.journal import Journal
 from services.ledger.translate import event_payload
 from services.runtime.database import Database
@@ -15,7 +16,7 @@ _IN_FLIGHT = 20
 async def main(url: str, name: str) -> None:
     """Post until standard input ends; each line is `key id` of a transaction known to stand."""
     database = await Database.connect(url, application_name=name)
-    journal = Journal(database, event_payload)
+    journal = Journal(database, event_payload, SystemClock())
     numbers = count()
     stop = asyncio.Event()
 

@@ -191,7 +191,7 @@ def _grant_to_application() -> None:
         on="ledger.ledger_transactions",
     )
     grant(
-        "select, insert (transaction_id, leg, account, amount, currency)",
+        "select, insert (id, transaction_id, leg, account, amount, currency)",
         on="ledger.ledger_entries",
     )
     grant(

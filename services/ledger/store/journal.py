@@ -2,9 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from services.kernel.clock import Clock
+from services.kernel.errors import SwitchyardError
 from services.kernel.ids import LedgerEntryId, LedgerTransactionId
 from services.kernel.money import Currency, Money
 from services.ledger.domain.statement import (
@@ -18,7 +21,6 @@ from services.ledger.domain.statement import (
 from services.ledger.domain.transaction import (
     Entry,
     LedgerPosted,
-    NewTransaction,
     Posted,
     Transaction,
     TransactionDraft,
@@ -45,32 +47,40 @@ class EventCodec(Protocol):
     def __call__(self, event: LedgerPosted) -> bytes: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A transaction on its way, with the message that tells of it.
+
+    Both are made before the writer takes them: while it writes, everybody else waits.
+    """
+
+    id: LedgerTransactionId
+    draft: TransactionDraft
+    fingerprint: bytes
+    entry_ids: tuple[LedgerEntryId, ...]
+    message: OutgoingMessage
+
+
 class JournalWriter:
     """One batch of transactions in one SERIALIZABLE database transaction."""
 
-    def __init__(self, codec: EventCodec) -> None:
-        self._codec = codec
-
-    def keys(self, unit: NewTransaction) -> tuple[str, ...]:
+    def keys(self, unit: Posting) -> tuple[str, ...]:
         return (unit.draft.idempotency_key,)
 
     async def claim(
-        self, _connection: Connection, _units: Sequence[NewTransaction]
+        self, _connection: Connection, _units: Sequence[Posting]
     ) -> Mapping[int, Verdict[Posted]]:
         """Nothing to claim beforehand: the write itself leaves out whose key is taken."""
         return {}
 
     async def write(
-        self, connection: Connection, units: Sequence[NewTransaction]
+        self, connection: Connection, units: Sequence[Posting]
     ) -> Sequence[Verdict[Posted]]:
         rows = await connection.fetch(_SQL["post_transactions"], *_columns(units))
         written = {row["id"].hex: row["created_at"] for row in rows}
         lost = [unit for unit in units if unit.id.hex not in written]
         standing = await self._find_standing(connection, lost) if lost else {}
-        await append(
-            connection,
-            [self._message(unit, written[unit.id.hex]) for unit in units if unit.id.hex in written],
-        )
+        await append(connection, [unit.message for unit in units if unit.id.hex in written])
         return [
             Posted(unit.id, written[unit.id.hex], replayed=False)
             if unit.id.hex in written
@@ -78,21 +88,8 @@ class JournalWriter:
             for unit in units
         ]
 
-    def _message(self, unit: NewTransaction, created_at: datetime) -> OutgoingMessage:
-        event = LedgerPosted.tells(unit, created_at)
-        # A transaction never changes: it is the whole life of its aggregate, and its only message.
-        return OutgoingMessage(
-            id=event.event_id,
-            topic=Topic.EVENTS,
-            key=unit.id,
-            sequence=1,
-            type=type(event).__name__,
-            payload=self._codec(event),
-            occurred_at=created_at,
-        )
-
     async def _find_standing(
-        self, connection: Connection, lost: Sequence[NewTransaction]
+        self, connection: Connection, lost: Sequence[Posting]
     ) -> Mapping[str, Verdict[Posted]]:
         """What to tell those whose key is taken: a replay, or in what their body differs."""
         asked = {unit.draft.idempotency_key: unit for unit in lost}
@@ -113,11 +110,15 @@ class JournalWriter:
 class Journal:
     """What the use cases ask of the journal."""
 
-    def __init__(self, database: Database, codec: EventCodec, *, batch_size: int = 2_000) -> None:
+    def __init__(
+        self, database: Database, codec: EventCodec, clock: Clock, *, batch_size: int = 2_000
+    ) -> None:
         self._database = database
+        self._codec = codec
+        self._clock = clock
         self.writer = GroupCommit(
             database,
-            JournalWriter(codec),
+            JournalWriter(),
             name="ledger writer",
             isolation=Isolation.SERIALIZABLE,
             advisory_lock=_WRITER_LOCK,
@@ -126,7 +127,36 @@ class Journal:
 
     async def post(self, draft: TransactionDraft) -> Posted:
         """Write the draft, or return what its key wrote before."""
-        return await self.writer.submit(NewTransaction.of(draft))
+        return await self.writer.submit(self.posting(draft))
+
+    async def post_each(
+        self, drafts: Sequence[TransactionDraft]
+    ) -> Sequence[Posted | SwitchyardError]:
+        """Write each draft on its own; what is refused takes its place."""
+        return await self.writer.submit_each(self.posting(draft) for draft in drafts)
+
+    def posting(self, draft: TransactionDraft) -> Posting:
+        """What the writer is given for a draft."""
+        transaction_id = LedgerTransactionId.new()
+        event = LedgerPosted(
+            occurred_at=self._clock.now(),
+            transaction_id=transaction_id,
+            reference_id=draft.reference_id,
+            idempotency_key=draft.idempotency_key,
+            entry_count=len(draft.entries),
+        )
+        # A transaction never changes: it is the whole life of its aggregate, and its only message.
+        message = OutgoingMessage(
+            id=event.event_id,
+            topic=Topic.EVENTS,
+            key=transaction_id,
+            sequence=1,
+            type=type(event).__name__,
+            payload=self._codec(event),
+            occurred_at=event.occurred_at,
+        )
+        entry_ids = tuple(LedgerEntryId.new() for _ in draft.entries)
+        return Posting(transaction_id, draft, draft.fingerprint, entry_ids, message)
 
     async def find(self, transaction_id: LedgerTransactionId) -> Transaction | None:
         async with self._database.connection() as connection:
@@ -219,12 +249,14 @@ def _entry(row: Record) -> Entry:
     )
 
 
-def _columns(units: Sequence[NewTransaction]) -> tuple[Sequence[object], ...]:
+def _columns(units: Sequence[Posting]) -> tuple[Sequence[object], ...]:
     """The batch as the arrays that `post_transactions` unnests."""
     legs = [
-        (unit.id.hex, number, leg)
+        (unit.id.hex, number, entry_id.hex, entry)
         for unit in units
-        for number, leg in enumerate(unit.draft.entries, start=1)
+        for number, (entry_id, entry) in enumerate(
+            zip(unit.entry_ids, unit.draft.entries, strict=True), start=1
+        )
     ]
     return (
         [unit.id.hex for unit in units],
@@ -232,9 +264,10 @@ def _columns(units: Sequence[NewTransaction]) -> tuple[Sequence[object], ...]:
         [unit.draft.idempotency_key for unit in units],
         [unit.fingerprint for unit in units],
         [len(unit.draft.entries) for unit in units],
-        [transaction_hex for transaction_hex, _, _ in legs],
-        [number for _, number, _ in legs],
-        [leg.account for _, _, leg in legs],
-        [leg.amount.amount_minor for _, _, leg in legs],
-        [leg.amount.currency.code for _, _, leg in legs],
+        [transaction_hex for transaction_hex, _, _, _ in legs],
+        [number for _, number, _, _ in legs],
+        [entry_hex for _, _, entry_hex, _ in legs],
+        [entry.account for _, _, _, entry in legs],
+        [entry.amount.amount_minor for _, _, _, entry in legs],
+        [entry.amount.currency.code for _, _, _, entry in legs],
     )

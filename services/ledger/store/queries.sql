@@ -8,10 +8,10 @@ with headers as (
         on conflict (idempotency_key) do nothing
     returning id, created_at
 ), legs as (
-    insert into ledger.ledger_entries (transaction_id, leg, account, amount, currency)
+    insert into ledger.ledger_entries (transaction_id, leg, id, account, amount, currency)
     select leg.*
-      from unnest($6::uuid[], $7::integer[], $8::text[], $9::bigint[], $10::text[])
-           as leg (transaction_id, leg, account, amount, currency)
+      from unnest($6::uuid[], $7::integer[], $8::uuid[], $9::text[], $10::bigint[], $11::text[])
+           as leg (transaction_id, leg, id, account, amount, currency)
       join headers on headers.id = leg.transaction_id
 )
 select id, created_at from headers;

@@ -8,7 +8,7 @@ key leave in the order they came.
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, TypeVar
@@ -37,9 +37,7 @@ class Waiting(Generic[Unit, Answer]):
     unit: Unit
     keys: tuple[str, ...]
     admission: Admission
-    answered: asyncio.Future[Answer] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    answered: "asyncio.Future[Answer]"
 
     def settle(self, answer: Answer) -> None:
         """Give the caller their answer; one who has stopped waiting no longer needs it."""

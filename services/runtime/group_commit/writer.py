@@ -7,7 +7,7 @@ latency and a busy one grows its batches by itself.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
@@ -101,11 +101,40 @@ class GroupCommit(Generic[Unit, Answer]):
 
     async def submit(self, unit: Unit, admission: Admission = Admission.INTENT) -> Answer:
         """Write the unit and return its answer, once that is committed."""
+        return await self._enqueue(unit, admission)
+
+    async def submit_each(
+        self, units: Iterable[Unit], admission: Admission = Admission.INTENT
+    ) -> list[Verdict[Answer]]:
+        """Write many units, each on its own; an error of the family takes its unit's place."""
+        verdicts: list[Verdict[Answer]] = []
+        # Futures, not a task for each: on a large batch the tasks would cost more than the writing.
+        for waiting in [self._try_enqueue(unit, admission) for unit in units]:
+            try:
+                verdicts.append(waiting if isinstance(waiting, SwitchyardError) else await waiting)
+            except SwitchyardError as error:
+                verdicts.append(error)
+        return verdicts
+
+    def _try_enqueue(
+        self, unit: Unit, admission: Admission
+    ) -> "asyncio.Future[Answer] | SwitchyardError":
+        try:
+            return self._enqueue(unit, admission)
+        except SwitchyardError as error:
+            return error
+
+    def _enqueue(self, unit: Unit, admission: Admission) -> "asyncio.Future[Answer]":
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=self._name)
-        waiting = Waiting[Unit, Answer](unit, self._store.keys(unit), admission)
+        waiting: Waiting[Unit, Answer] = Waiting(
+            unit,
+            self._store.keys(unit),
+            admission,
+            asyncio.get_running_loop().create_future(),
+        )
         self._queue.put(waiting)
-        return await waiting.answered
+        return waiting.answered
 
     async def close(self) -> None:
         """Refuse newcomers, write what waits, close the connection."""

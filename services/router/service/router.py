@@ -1,4 +1,4 @@
-"""The use cases of the router."""
+"""What the router is asked: to carry out, to look up, and how its breakers stand."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -7,7 +7,7 @@ import structlog
 
 from services.router.domain.attempt import Execution, Order
 from services.router.domain.breaker import BreakerState, CircuitBreaker, Transition
-from services.router.run import Means, Run
+from services.router.service.run import Means, Run
 
 _log = structlog.get_logger()
 
