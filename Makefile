@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 HOME_DIR ?= .switchyard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test kafka kafka-stop test-kafka lint format generate breaking release-contracts clean
+.PHONY: help setup lock demo run test test-stripe kafka kafka-stop test-kafka lint format generate breaking release-contracts clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,14 @@ run: $(READY) ## run every service until Ctrl-C; its data stays in .switchyard
 
 test: $(READY) ## run every test that needs nothing but this checkout
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-stripe: $(READY) ## hold the Stripe adapter against Stripe's test mode (set STRIPE_TEST_API_KEY=sk_test_...)
+	@case "$$STRIPE_TEST_API_KEY" in \
+	  sk_test_*|rk_test_*) ;; \
+	  "") echo "nothing was tested: STRIPE_TEST_API_KEY is not set (it wants a test-mode key, sk_test_...)"; exit 1;; \
+	  *) echo "nothing was tested: STRIPE_TEST_API_KEY is no test-mode key (it wants sk_test_...)"; exit 1;; \
+	esac
+	@$(BIN)/python -m pytest tests/processor/test_conformance.py -k stripe_test_mode -rs $(ARGS)
 
 kafka: $(READY) ## start a real Kafka in the background: one broker, no container (needs Java 17 and Maven)
 	@$(BIN)/python -m tools.kafka start

@@ -165,7 +165,7 @@ async def _test_mode() -> AsyncIterator[House]:
     key = os.environ["STRIPE_TEST_API_KEY"]
     assert key.startswith(("sk_test_", "rk_test_")), "STRIPE_TEST_API_KEY is no test-mode key"
     async with behind_door([opened("stripe", "https://api.stripe.com", key)]) as stub:
-        yield House(stub, "stripe", "card")
+        yield House(stub, "stripe", "card", event_delay_seconds=5)
 
 
 _KINDS = ["stripe", "apple_pay", "simulated"]

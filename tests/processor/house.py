@@ -33,6 +33,9 @@ class House:
     strike: Strike | None = None
     """`await strike(operation, fault, count)`: the next requests of it fail so."""
     timeout_seconds: float = 30
+    event_delay_seconds: float = 0
+    """How long after it happened an event may be missing from the list."""
+    opened_at: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(seconds=5))
     payment_id: PaymentId = field(default_factory=PaymentId.new)
     merchant_id: MerchantId = field(default_factory=MerchantId.new)
     step_id: StepId = field(default_factory=StepId.new)
@@ -128,7 +131,9 @@ class House:
                 return self.attempt(operation, hold=await self.hold())
 
     async def events(self, **request: Any) -> list[processor_event_pb2.ProcessorEvent]:
-        """All of the processor's events, page by page."""
+        """The processor's events since the test began, page by page."""
+        await asyncio.sleep(self.event_delay_seconds)
+        request = {"occurred_from": self.opened_at} | request
         found: list[processor_event_pb2.ProcessorEvent] = []
         token = ""
         while True:

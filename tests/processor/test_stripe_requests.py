@@ -4,11 +4,9 @@ stripe-mock is Stripe's own description of its API, run as a server: a request w
 is unknown, missing or of another type is refused by it, whatever our sandbox thinks.
 """
 
-import asyncio
 import os
 import shutil
-import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -18,6 +16,7 @@ import pytest
 from sandbox.wire import Answer, HttpServer, Request
 from tests.processor.conftest import Outside, behind_door, opened
 from tests.processor.house import House, outcome
+from tests.processor.processes import answering, free_port, running
 
 _TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
 _PASSED_ON = ("authorization", "content-type", "idempotency-key", "stripe-version")
@@ -195,35 +194,7 @@ async def stripe_mock() -> AsyncIterator[str]:
             "stripe-mock is missing: GOBIN=$PWD/.tools/bin go install"
             " github.com/stripe/stripe-mock@v0.203.0"
         )
-    port = _free_port()
-    process = await _started([binary, "-http-port", str(port)])
-    try:
-        await _answering(port)
+    port = free_port()
+    async with running([binary, "-http-port", str(port)]):
+        await answering(port)
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-
-
-def _free_port() -> int:
-    with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        port: int = any_port.getsockname()[1]
-        return port
-
-
-async def _answering(port: int) -> None:
-    async with asyncio.timeout(60), httpx.AsyncClient() as client:
-        while True:
-            try:
-                await client.get(f"http://127.0.0.1:{port}/")
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
-            else:
-                return

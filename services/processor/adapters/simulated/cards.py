@@ -42,16 +42,13 @@ _NO_SUCH_CARD: Final[Decline] = (ErrorCode.INVALID_CARD, "resource_missing")
 
 
 def read_token(token: str) -> Behaviour | Decline:
-    """What the card behind a token does; a token of no known form is any customer's good card."""
-    name = token
-    for prefix in _PREFIXES:
-        if token.startswith(prefix):
-            name = token.removeprefix(prefix).removeprefix("visa_charge")
-            if name != token.removeprefix(prefix):
-                name = f"charge{name}"
-            break
-    else:
+    """What the card behind a token does; a token of another form is any customer's good card."""
+    prefix = next((known for known in _PREFIXES if token.startswith(known)), None)
+    if prefix is None:
         return Behaviour.PAYS if token.startswith("pm_") else _NO_SUCH_CARD
+    name = token.removeprefix(prefix)
     if name in _PAYING:
         return Behaviour.PAYS
+    # Stripe names some declining cards with their network and some without.
+    name = name.removeprefix("visa_")
     return _BEHAVIOURS.get(name) or _DECLINES.get(name) or _NO_SUCH_CARD
