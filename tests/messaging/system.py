@@ -17,8 +17,8 @@ from services.runtime.messaging import outbox
 from services.runtime.messaging.message import IncomingMessage, OutgoingMessage, Topic
 
 _TABLES = """
-create schema trial;
-create table trial.effects (
+create schema if not exists trial;
+create table if not exists trial.effects (
     number bigint generated always as identity,
     consumer text not null,
     event_id text not null,
@@ -29,11 +29,13 @@ create table trial.effects (
 );
 grant usage on schema trial to switchyard_app;
 grant select, insert, delete on trial.effects to switchyard_app;
+truncate messaging.outbox, messaging.inbox, messaging.dead_letters, messaging.replays,
+         messaging.subscriptions, messaging.intake_positions, trial.effects;
 """
 
 
 async def make_trial_tables(owner_url: str) -> None:
-    """The table of effects; it has no unique key on purpose, so that a second effect shows."""
+    """Empty tables: messaging's, and one of effects, which has no unique key on purpose."""
     owner = await asyncpg.connect(owner_url)
     await owner.execute(_TABLES)
     await owner.close()
