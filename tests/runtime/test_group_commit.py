@@ -250,7 +250,7 @@ async def test_a_database_that_stays_away_is_told_within_the_writers_patience(
 ) -> None:
     nowhere = Database(
         f"postgresql://nobody@/none?host={tmp_path}",
-        None,  # type: ignore[arg-type] -- group commit does not use the pool
+        None,  # type: ignore[arg-type]  # group commit does not use the pool
         patience=timedelta(seconds=1),
     )
     writer = GroupCommit(nowhere, TrialStore(), name="trial", patience=timedelta(seconds=0.2))
@@ -266,7 +266,7 @@ async def test_a_connection_cut_inside_commit_never_makes_a_caller_hear_a_lie(
     async with CuttingProxy(server_socket, short_tmp_path, seed=20) as proxy:
         through_proxy = Database(
             application_url.replace(str(server_socket.parent), str(short_tmp_path)),
-            None,  # type: ignore[arg-type] -- group commit does not use the pool
+            None,  # type: ignore[arg-type]  # group commit does not use the pool
             patience=timedelta(seconds=5),
         )
         writer = GroupCommit(through_proxy, TrialStore(), name="cut")
