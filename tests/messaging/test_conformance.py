@@ -12,7 +12,10 @@ from services.runtime.messaging.message import IncomingMessage, Topic
 from tests.messaging.conftest import Running
 from tests.messaging.engines import Engine
 from tests.messaging.system import (
+    Load,
     all_relayed,
+    assert_all_arrived_once_in_order,
+    count,
     effects,
     message,
     metric,
@@ -125,6 +128,39 @@ async def test_an_event_that_is_relayed_again_has_no_second_effect(
     await publish(database, [message("pay_1", 5)])
     rows = await until_effects(database, 5)
     assert sequences_by_key(rows) == {"pay_1": [1, 2, 3, 4, 5]}
+
+
+async def test_what_was_handled_and_forgotten_does_not_come_again(
+    engine: Engine, database: Database, running: Running
+) -> None:
+    await running.start(engine, _consumer())
+    await publish(database, [message("pay_1", n) for n in (1, 2, 3)])
+    await until_effects(database, 3)
+    await until(lambda: all_relayed(database))
+    await running.close()
+    async with database.connection() as connection:
+        await connection.execute("delete from messaging.inbox")
+    await running.start(engine, _consumer())
+    await publish(database, [message("pay_1", 4)])
+    assert sequences_by_key(await until_effects(database, 4)) == {"pay_1": [1, 2, 3, 4]}
+
+
+async def test_database_connections_that_break_again_and_again_cost_no_message(
+    engine: Engine, database: Database, running: Running
+) -> None:
+    await running.start(engine, _consumer())
+    load = Load(database, pause_seconds=0.1)
+    load.start()
+    broken = 0
+    while broken < 4:
+        await asyncio.sleep(0.2)
+        broken += await count(
+            database,
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+            " where datname = current_database() and application_name like 'switchyard %'",
+        )
+    await load.stop()
+    await assert_all_arrived_once_in_order(database, load)
 
 
 async def test_two_processes_share_the_work_and_one_takes_over(

@@ -62,7 +62,8 @@ class Intake:
         return True
 
     async def _follow(self, connection: Connection, partitions: Sequence[int]) -> None:
-        # A new connection is a new tenure: what another has copied meanwhile is in the positions.
+        # A new connection is a new tenure: another may have copied meanwhile, and a batch that
+        # failed to be stored, which costs the lane its connection, has to be read again.
         assigned = (connection, sorted(partitions))
         if assigned == self._assigned:
             return
@@ -73,7 +74,6 @@ class Intake:
         self._assigned = assigned
 
     async def _store(self, connection: Connection, batch: Batch) -> None:
-        self._assigned, assigned = None, self._assigned
         readable, unreadable = self._sort_out(batch)
         async with connection.transaction():
             await self._insert(connection, [*readable, *(row for row, _ in unreadable)])
@@ -88,8 +88,6 @@ class Intake:
                 [partition for _, partition in moved],
                 list(moved.values()),
             )
-        # Only now: a batch that was not stored is read again from the positions that were.
-        self._assigned = assigned
 
     def _sort_out(self, batch: Batch) -> tuple[list[InboxRow], list[tuple[InboxRow, str]]]:
         readable: list[InboxRow] = []
