@@ -39,9 +39,9 @@ class ConfigsUnderTest:
 
 
 @asynccontextmanager
-async def running_configs(application_url: str) -> AsyncIterator[ConfigsUnderTest]:
+async def serving_configs(application_url: str, registry: Registry) -> AsyncIterator[Database]:
+    """Have the registry serve configurations, and the processors that they may name."""
     database = await Database.connect(application_url, application_name="configs under test")
-    registry = Registry(Middleware(Telemetry.create("test")))
     async with connect_in_process(registry) as channel, VersionFeed(database) as feed:
         registry.register(
             add_ProcessorServiceServicer_to_server,
@@ -58,8 +58,18 @@ async def running_configs(application_url: str) -> AsyncIterator[ConfigsUnderTes
         registry.register(
             add_MerchantConfigServiceServicer_to_server, MerchantConfigServicer(configs, feed)
         )
-        yield ConfigsUnderTest(database, MerchantConfigServiceStub(channel))
+        yield database
     await database.close()
+
+
+@asynccontextmanager
+async def running_configs(application_url: str) -> AsyncIterator[ConfigsUnderTest]:
+    registry = Registry(Middleware(Telemetry.create("test")))
+    async with (
+        serving_configs(application_url, registry) as database,
+        connect_in_process(registry) as channel,
+    ):
+        yield ConfigsUnderTest(database, MerchantConfigServiceStub(channel))
 
 
 @pytest.fixture

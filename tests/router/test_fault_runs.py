@@ -28,8 +28,8 @@ from services.router.clients import Processors
 from services.router.domain.breaker import CircuitBreakers
 from services.router.metrics import RouterMetrics
 from services.router.rpc import RouterServicer
-from services.router.run import Means
-from services.router.service import Router, log_transition
+from services.router.service.router import Router, log_transition
+from services.router.service.run import Means
 from services.runtime.rpc import Middleware, Registry, connect_in_process
 from services.runtime.telemetry import Telemetry
 from tests.processor.conftest import behind_door, opened
