@@ -1,11 +1,12 @@
 """The use cases of the processors, and the port that every adapter implements.
 
 This is the one place where an adapter is called. Whatever it does, the caller gets a Result: time
-is bounded, exceptions become outcomes, an answer that does not fit what was asked is no success.
+is bounded, exceptions become outcomes, an answer that does not fit what was asked is no success,
+and what is kept of it holds no secret.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Protocol
@@ -51,6 +52,11 @@ class Adapter(Protocol):
     no sense. None of them retries, and
     none bounds its own time: that is done around it. The same key does a thing once.
     """
+
+    @property
+    def secret_names(self) -> Collection[str]:
+        """The fields of an answer that nobody may keep."""
+        ...
 
     async def authorize(self, attempt: Attempt, key: str) -> Verdict:
         """Hold the amount."""
@@ -130,7 +136,7 @@ class Processors:
                 raise NoAnswer("the key may be forgotten, so that sending could do it twice")
             return await carry_out(attempt, key)
 
-        return await self._result(attempt, attempt.operation, ask, timeout_seconds)
+        return await self._result(attempt, attempt.operation, adapter, ask, timeout_seconds)
 
     async def lookup(
         self, attempt: Attempt, key: str, *, timeout_seconds: float | None = None
@@ -146,7 +152,7 @@ class Processors:
                 # The question was not sent; of the attempt itself that says nothing.
                 raise NoAnswer(trouble.message, reference=trouble.reference) from trouble
 
-        return await self._result(attempt, Operation.LOOKUP, ask, timeout_seconds)
+        return await self._result(attempt, Operation.LOOKUP, adapter, ask, timeout_seconds)
 
     def read_event(self, processor_id: str, body: bytes) -> ProcessorEvent:
         """What an event that the processor delivered says."""
@@ -219,6 +225,7 @@ class Processors:
         self,
         attempt: Attempt,
         operation: Operation,
+        adapter: Adapter,
         ask: Callable[[], Awaitable[Verdict]],
         timeout_seconds: float | None,
     ) -> Result:
@@ -226,7 +233,7 @@ class Processors:
         verdict = await self._verdict(attempt, ask, self._bound_seconds(timeout_seconds))
         result = Result(
             processor_id=attempt.processor_id,
-            verdict=replace(verdict, raw=keepable(verdict.raw)),
+            verdict=replace(verdict, raw=keepable(verdict.raw, adapter.secret_names)),
             latency_ms=round((self._clock.monotonic() - started_at) * 1000),
             observed_at=self._clock.now(),
         )

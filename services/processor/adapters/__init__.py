@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from services.processor.adapters import apple_pay
+from services.processor.adapters.apple_pay import KIND as APPLE_PAY
 from services.processor.adapters.kind import AdapterKind
-from services.processor.adapters.simulated import account as simulated
-from services.processor.adapters.stripe import account as stripe
+from services.processor.adapters.simulated.account import KIND as SIMULATED
+from services.processor.adapters.stripe.account import KIND as STRIPE
 
 ADAPTERS: Final[Mapping[str, AdapterKind]] = {
-    "apple_pay": apple_pay.KIND,
-    "simulated": simulated.KIND,
-    "stripe": stripe.KIND,
+    "apple_pay": APPLE_PAY,
+    "simulated": SIMULATED,
+    "stripe": STRIPE,
 }

@@ -48,6 +48,7 @@ class Verdict:
     anomaly: str | None = None
     fee: Money | None = None
     raw: Mapping[str, object] = field(default_factory=dict, hash=False)
+    """The processor's answer; from an adapter as it came, in a Result as it may be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

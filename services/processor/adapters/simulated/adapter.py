@@ -59,6 +59,7 @@ class SimulatedAdapter:
         latency_spread_ms: float = 0,
         max_payments: int = 100_000,
     ) -> None:
+        self.secret_names: frozenset[str] = frozenset()
         self._clock = clock
         self._faults = faults
         self._seed = seed

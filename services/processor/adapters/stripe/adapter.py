@@ -35,7 +35,6 @@ from services.processor.adapters.stripe.refusals import (
 )
 from services.processor.domain.attempt import Attempt, Operation
 from services.processor.domain.event import EventPage, EventWindow, ProcessorEvent
-from services.processor.domain.raw import keepable
 from services.processor.domain.verdict import (
     Misfit,
     NoAnswer,
@@ -63,6 +62,7 @@ class StripeAdapter:
     def __init__(self, api: StripeApi, *, return_url: str | None = None) -> None:
         self._api = api
         self._return_url = return_url
+        self.secret_names = SECRET_NAMES
 
     async def authorize(self, attempt: Attempt, key: str) -> Verdict:
         """Create the intent, check that it is the one we meant, confirm it."""
@@ -213,7 +213,7 @@ class StripeAdapter:
         wanted = {"payment_intent": _hold(attempt)}
         async for body in self._all(self._api.list_refunds, wanted):
             if metadata_word(body, ATTEMPT_KEY) == attempt.id:
-                return verdicts.refund(read_refund(body), keepable(body, SECRET_NAMES))
+                return verdicts.refund(read_refund(body), body)
         return None
 
     async def _all(self, ask: List, params: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:

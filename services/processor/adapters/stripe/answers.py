@@ -7,7 +7,6 @@ from typing import Any, Final, Protocol
 from services.kernel.money import Money
 from services.processor.adapters.stripe.currency import from_stripe
 from services.processor.domain.attempt import is_reference
-from services.processor.domain.raw import keepable
 from services.processor.domain.verdict import Echo, Misfit, Redirect
 
 ATTEMPT_KEY: Final = "switchyard_attempt_id"
@@ -132,9 +131,8 @@ def metadata_word(body: Mapping[str, Any], name: str) -> str | None:
 
 
 def raw(answer: HasBody) -> Mapping[str, object]:
-    """The answer as it is kept; what is no success shows its status beside the body."""
-    body = keepable(answer.body, SECRET_NAMES)
-    return body if answer.status == 200 else {"http_status": answer.status, **body}
+    """The answer as it came; what is no success shows its status beside the body."""
+    return answer.body if answer.status == 200 else {"http_status": answer.status, **answer.body}
 
 
 def _expect(body: Mapping[str, Any], kind: str) -> None:
