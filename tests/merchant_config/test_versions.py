@@ -13,7 +13,14 @@ from payments.config.v1.merchant_config_service_pb2 import (
     WatchConfigsRequest,
 )
 
-from services.kernel.errors import Conflict, InFlight, InvalidArgument, NotFound, Reason
+from services.kernel.errors import (
+    Conflict,
+    InFlight,
+    InvalidArgument,
+    NotFound,
+    Reason,
+    Unavailable,
+)
 from services.kernel.ids import MerchantId
 from services.runtime.rpc import typed_errors
 from tests.merchant_config.conftest import ConfigsUnderTest, running_configs
@@ -236,3 +243,23 @@ async def test_the_database_lets_no_version_follow_nothing(application_url: str)
     await connection.execute(_ADD, merchant.hex, 1)
     await connection.execute(_ADD, merchant.hex, 2)
     await connection.close()
+
+
+async def test_who_watches_while_the_database_goes_away_is_told_to_watch_again(
+    configs: ConfigsUnderTest, owner_url: str
+) -> None:
+    watched = _watch(configs)
+    await watched.initial_metadata()
+    superuser = await asyncpg.connect(owner_url, user="postgres")
+    await superuser.execute(
+        """select pg_terminate_backend(pid) from pg_stat_activity
+            where application_name = 'config feed' and datname = current_database()"""
+    )
+    with pytest.raises(Unavailable), typed_errors():
+        await asyncio.wait_for(anext(aiter(watched)), 10)
+    again = _watch(configs)
+    await again.initial_metadata()
+    await configs.stub.PutConfig(put())
+    assert (await asyncio.wait_for(anext(aiter(again)), 10)).version == 1
+    again.cancel()
+    await superuser.close()
