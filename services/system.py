@@ -11,8 +11,20 @@ from secrets import token_urlsafe
 from typing import Final
 
 from grpc.aio import Channel
+from payments.config.v1.merchant_config_service_pb2_grpc import (
+    MerchantConfigServiceStub,
+    add_MerchantConfigServiceServicer_to_server,
+)
 from payments.events.v1.messaging_service_pb2_grpc import add_MessagingServiceServicer_to_server
 from payments.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from payments.plan.v1.plan_builder_service_pb2_grpc import (
+    add_PlanBuilderServiceServicer_to_server,
+)
+from payments.processor.v1.processor_service_pb2_grpc import (
+    ProcessorServiceStub,
+    add_ProcessorServiceServicer_to_server,
+)
+from payments.router.v1.router_service_pb2_grpc import add_RouterServiceServicer_to_server
 
 from services.kernel.clock import Clock, SystemClock
 from services.ledger.rpc import LedgerServicer
@@ -21,6 +33,26 @@ from services.ledger.store.journal import Journal
 from services.ledger.store.seals import Seals
 from services.ledger.translate import event_payload
 from services.ledger.workers import sealer
+from services.merchant_config.clients import ProcessorDirectory
+from services.merchant_config.rpc import MerchantConfigServicer
+from services.merchant_config.service import MerchantConfigs
+from services.merchant_config.store import Versions
+from services.merchant_config.translate.writing import SettingsJson
+from services.merchant_config.workers import VersionFeed
+from services.plan_builder.clients import Configs as PlanConfigs
+from services.plan_builder.clients import Processors as PlanProcessors
+from services.plan_builder.rpc import PlanBuilderServicer
+from services.plan_builder.service import PlanBuilder
+from services.plan_builder.workers import config_watch
+from services.processor.configuration import open_processors
+from services.processor.rpc import ProcessorServicer
+from services.processor.service import Processors
+from services.router.clients import Processors as RoutedProcessors
+from services.router.domain.breaker import CircuitBreakers
+from services.router.metrics import BreakerCollector, RouterMetrics
+from services.router.rpc import RouterServicer
+from services.router.service.router import Router, log_transition
+from services.router.service.run import Means
 from services.runtime.database import Database
 from services.runtime.database_reach import reach
 from services.runtime.database_roles import assert_application_login
@@ -28,7 +60,7 @@ from services.runtime.embedded_postgres import EmbeddedPostgres
 from services.runtime.messaging.process import Messaging, open_messaging
 from services.runtime.messaging.rpc import MessagingServicer
 from services.runtime.migrate import assert_migrated, migrate
-from services.runtime.rpc import Middleware, Registry, connect_in_process
+from services.runtime.rpc import ClientTls, Middleware, Registry, connect, connect_in_process
 from services.runtime.settings import Settings
 from services.runtime.startup import StartupError
 from services.runtime.telemetry import Telemetry
@@ -36,18 +68,35 @@ from services.runtime.telemetry import Telemetry
 
 @dataclass(frozen=True)
 class System:
-    """What the services of a process share, and the channel on which they meet."""
+    """What the services of a process share, and the channels on which they meet."""
 
     settings: Settings
     clock: Clock
+    names: Sequence[str]
     database_url: str
     database: Database
     telemetry: Telemetry
     messaging: Messaging
     registry: Registry
     channel: Channel
+    """To the services of this process."""
     token: str
-    """What callers from outside the process show."""
+    """What callers from outside the process show, and what it shows to others."""
+    stack: AsyncExitStack
+
+    async def channel_to(self, name: str) -> Channel:
+        """To a service wherever it is: here, or at the address that is set for it."""
+        if name in self.names:
+            return self.channel
+        address = self.settings.addresses.get(name)
+        if address is None:
+            raise StartupError(
+                f"{name} is needed and not served here: serve it too, or say where it is with"
+                f" SERVICE_ADDRESSES={name}=host:port"
+            )
+        roots = self.settings.grpc_tls_roots
+        tls = None if roots is None else ClientTls(roots)
+        return await self.stack.enter_async_context(connect(address, token=self.token, tls=tls))
 
 
 @asynccontextmanager
@@ -73,10 +122,59 @@ async def _open_messaging(system: System) -> AsyncIterator[None]:
         yield
 
 
+@asynccontextmanager
+async def _open_processor(system: System) -> AsyncIterator[None]:
+    processors = Processors(open_processors(system.settings, system.clock), system.clock)
+    system.registry.register(add_ProcessorServiceServicer_to_server, ProcessorServicer(processors))
+    yield
+    await processors.close()
+
+
+@asynccontextmanager
+async def _open_merchant_config(system: System) -> AsyncIterator[None]:
+    text = SettingsJson()
+    directory = ProcessorDirectory(ProcessorServiceStub(await system.channel_to("processor")))
+    configs = MerchantConfigs(Versions(system.database, text), directory, text)
+    async with VersionFeed(system.database) as feed:
+        system.registry.register(
+            add_MerchantConfigServiceServicer_to_server, MerchantConfigServicer(configs, feed)
+        )
+        yield
+
+
+@asynccontextmanager
+async def _open_plan_builder(system: System) -> AsyncIterator[None]:
+    merchant_config = await system.channel_to("merchant_config")
+    processor = await system.channel_to("processor")
+    configs = PlanConfigs(MerchantConfigServiceStub(merchant_config), system.clock)
+    catalogue = PlanProcessors(ProcessorServiceStub(processor), system.clock)
+    system.registry.register(
+        add_PlanBuilderServiceServicer_to_server,
+        PlanBuilderServicer(PlanBuilder(configs, catalogue)),  # type: ignore[abstract]  # no replay
+    )
+    async with config_watch(configs):
+        yield
+
+
+@asynccontextmanager
+async def _open_router(system: System) -> AsyncIterator[None]:
+    metrics = RouterMetrics(system.telemetry.registry)
+    breakers = CircuitBreakers(system.clock, log_transition)
+    BreakerCollector(breakers, system.telemetry.registry)
+    processors = RoutedProcessors(ProcessorServiceStub(await system.channel_to("processor")))
+    router = Router(Means(processors, breakers, metrics, system.clock))
+    system.registry.register(add_RouterServiceServicer_to_server, RouterServicer(router))
+    yield
+
+
 Opener = Callable[[System], AbstractAsyncContextManager[None]]
 
 SERVICES: Final[Mapping[str, Opener]] = {
     "ledger": _open_ledger,
+    "processor": _open_processor,
+    "merchant_config": _open_merchant_config,
+    "plan_builder": _open_plan_builder,
+    "router": _open_router,
     "messaging": _open_messaging,
 }
 """Every service by the name that `payment-cli serve` takes."""
@@ -108,6 +206,7 @@ async def open_system(
         system = System(
             settings=settings,
             clock=clock or SystemClock(),
+            names=names,
             database_url=url,
             database=database,
             telemetry=telemetry,
@@ -117,6 +216,7 @@ async def open_system(
             registry=registry,
             channel=await stack.enter_async_context(connect_in_process(registry)),
             token=token,
+            stack=stack,
         )
         for name in dict.fromkeys(names):
             await stack.enter_async_context(SERVICES[name](system))

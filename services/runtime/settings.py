@@ -6,6 +6,7 @@ said at once, one line a variable, and no line shows a secret.
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -67,6 +68,15 @@ def _lower_case(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _checked_addresses(text: str) -> str:
+    for item in filter(None, text.split(",")):
+        name, equals, address = item.partition("=")
+        host, colon, port = address.rpartition(":")
+        if not (name.strip() and equals and host and colon and port.isdecimal()):
+            raise _complaint(f"has {item!r}, which is no name=host:port")
+    return text
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_checked_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Token = Annotated[SecretStr, AfterValidator(_checked_token)]
@@ -98,6 +108,12 @@ class Settings(BaseSettings):
     )
     grpc_tls_key: FilePath | None = Field(
         default=None, description="a PEM file with the certificate's private key"
+    )
+    grpc_tls_roots: FilePath | None = Field(
+        None, description="a PEM file with the certificates by which other servers are known"
+    )
+    service_addresses: Annotated[str, AfterValidator(_checked_addresses)] = Field(
+        "", description="services of other processes, as ledger=host:port,router=host:port"
     )
     metrics_port: Port | None = Field(
         default=None, description="a port number up to 65535, or 0 for any free one"
@@ -144,6 +160,12 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         """Whether Switchyard brings its own PostgreSQL along."""
         return self.database_url is None
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Where the services are that other processes serve, by name."""
+        pairs = (item.split("=", 1) for item in self.service_addresses.split(",") if item)
+        return {name.strip(): address.strip() for name, address in pairs}
 
     @model_validator(mode="after")
     def _pairs_are_complete(self) -> Self:
