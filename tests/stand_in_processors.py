@@ -28,7 +28,7 @@ def processor(
     networks: Sequence[CardNetwork.ValueType] = (),
     countries: Sequence[str] = (),
     state: ProcessorState.ValueType = ProcessorState.PROCESSOR_STATE_ENABLED,
-    operations: Sequence[Operation.ValueType] = tuple(range(1, 7)),  # type: ignore[assignment]  # all of them
+    operations: Sequence[Operation.ValueType] = tuple(Operation.values()[1:]),
 ) -> Processor:
     return Processor(
         id=processor_id,
