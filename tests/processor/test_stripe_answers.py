@@ -142,6 +142,7 @@ async def test_nonsense_is_neither_success_nor_failure(
 AUTHORIZED = {"status": "requires_capture", "amount_capturable": 1250}
 MISFITS: list[tuple[str, str, dict[str, Any]]] = [
     ("authorize", "another amount", AUTHORIZED | {"amount": 1251, "amount_capturable": 1251}),
+    ("authorize", "part of another", AUTHORIZED | {"amount": 2000}),
     ("authorize", "a part of it", AUTHORIZED | {"amount_capturable": 1000}),
     ("authorize", "nothing held", AUTHORIZED | {"amount_capturable": 0}),
     ("authorize", "another currency", AUTHORIZED | {"currency": "eur"}),

@@ -2,12 +2,18 @@
 
 import asyncio
 import socket
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.processor.conftest import Outside, behind_door, opened
+from services.kernel.context import PaymentMethod
+from services.processor.adapters.stripe.adapter import StripeAdapter
+from services.processor.adapters.stripe.api import Answer, StripeApi
+from services.processor.domain.verdict import NotSent
+from tests.processor.conftest import Outside, behind_door, opened, processor
 from tests.processor.house import House, error_code, outcome
 
 
@@ -89,6 +95,45 @@ async def test_a_refused_confirmation_after_an_earlier_call_leaves_it_unknown(
     # Only this request was turned away; the earlier one has held the amount.
     assert (outcome(again), again.retryable) == ("UNKNOWN", False)
     assert outcome(await stripe_house.send(attempt)) == "SUCCEEDED"
+
+
+class Unreachable(StripeApi):
+    """A Stripe that goes out of reach once the intent is created."""
+
+    async def confirm_intent(self, intent_id: str, params: Mapping[str, Any], key: str) -> Answer:
+        raise NotSent("refused")
+
+
+async def test_a_confirmation_not_sent_settles_only_what_was_never_sent_before(
+    stripe_house: House, outside: Outside
+) -> None:
+    adapter = StripeAdapter(Unreachable("sk_test_merchant", outside.url))
+    one = processor("stripe", adapter, methods=[PaymentMethod.CARD])
+    known = stripe_house.attempt("authorize")
+    await outside.strike("authorize", "reply_lost")
+    await stripe_house.send(known)
+    async with behind_door([one]) as stub:
+        house = House(stub, "stripe")
+        again = await house.send(known)
+        assert (outcome(again), again.retryable) == ("UNKNOWN", False)
+        new = await house.send(house.attempt("authorize"))
+        assert (outcome(new), new.retryable) == ("FAILED", True)
+    found = await stripe_house.lookup(known)
+    assert again.processor_reference == found.processor_reference
+    assert outcome(found) == "SUCCEEDED"
+
+
+async def test_a_key_that_stripe_has_forgotten_makes_no_second_intent(
+    stripe_house: House, outside: Outside
+) -> None:
+    attempt = stripe_house.attempt("authorize")
+    sent = await stripe_house.send(attempt)
+    await outside.order("clock", advance_seconds=25 * 3600)
+    attempt.key_expires_at.FromDatetime(datetime.now(UTC) - timedelta(seconds=1))
+    found = await stripe_house.lookup(attempt)
+    assert outcome(found) == "SUCCEEDED"
+    assert found.processor_reference == sent.processor_reference
+    assert len((await outside.record("payment_intents"))["payment_intents"]) == 1
 
 
 async def test_an_attempt_that_is_still_under_way_is_unknown(
