@@ -7,6 +7,7 @@ else constructs a store, a servicer or a worker.
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from secrets import token_urlsafe
 from typing import Final
 
@@ -124,7 +125,11 @@ async def _open_messaging(system: System) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _open_processor(system: System) -> AsyncIterator[None]:
-    processors = Processors(open_processors(system.settings, system.clock), system.clock)
+    processors = Processors(
+        open_processors(system.settings, system.clock),
+        system.clock,
+        timeout=timedelta(seconds=system.settings.processor_timeout_seconds),
+    )
     system.registry.register(add_ProcessorServiceServicer_to_server, ProcessorServicer(processors))
     yield
     await processors.close()
