@@ -1,0 +1,135 @@
+"""Steps and attempts: the parts of a payment in which something is asked of a processor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.kernel.context import PaymentInstrument
+from services.kernel.ids import AttemptId, MerchantId, PaymentId, StepId
+from services.kernel.money import Money
+from services.kernel.outcome import ErrorCode, Outcome
+from services.kernel.retry import RetryPolicy
+from services.orchestrator.domain.state import AttemptState, Operation, StepState
+
+# An hour short of what processors keep their keys for, so that no clock of theirs is ahead of it.
+KEY_WINDOW: Final = timedelta(hours=23)
+
+_SETTLED: Final = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Where the customer's browser must go, and where it comes back to."""
+
+    url: str
+    return_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What came of sending an attempt; `record` is all that was told, to explain it later."""
+
+    outcome: Outcome
+    reference: str | None = None
+    error_code: ErrorCode | None = None
+    decline_code: str = ""
+    user_message: str = ""
+    is_retryable: bool = False
+    latency_ms: int = 0
+    redirect: Redirect | None = None
+    failover_to: str | None = None
+    record: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One order to one processor; it is committed before anyone is called, and keeps its key."""
+
+    id: AttemptId
+    step_id: StepId
+    number: int
+    operation: Operation
+    processor_id: str
+    amount: Money
+    hold: str | None
+    idempotency_key: str
+    created_at: datetime
+    state: AttemptState = AttemptState.OPEN
+    execution: Execution | None = None
+    settled_at: datetime | None = None
+
+    @property
+    def key_expires_at(self) -> datetime:
+        """When the processor may forget the key, so that sending again could do it twice."""
+        return self.created_at + KEY_WINDOW
+
+    @property
+    def is_settled(self) -> bool:
+        return self.state in _SETTLED
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An attempt with all that the router needs to carry it out."""
+
+    attempt: Attempt
+    payment_id: PaymentId
+    merchant_id: MerchantId
+    instrument: PaymentInstrument
+    return_url: str | None
+    metadata: Mapping[str, str]
+    timeout: timedelta
+    retry_policy: RetryPolicy
+    alternatives: tuple[str, ...]
+    failover_on_soft_decline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One part of a payment, and what has become of its amount."""
+
+    id: StepId
+    index: int
+    amount: Money
+    state: StepState
+    authorized: Money
+    captured: Money
+    refunded: Money
+    disputed: Money
+    excess: Money
+    platform_fee: Money
+    processor_id: str | None = None
+    processor_reference: str | None = None
+    error_code: ErrorCode | None = None
+    is_retryable: bool = False
+    latency_ms: int = 0
+
+    @classmethod
+    def planned(cls, index: int, amount: Money) -> "Step":
+        """A step for which nothing was done yet."""
+        zero = Money.zero(amount.currency)
+        return cls(
+            id=StepId.new(),
+            index=index,
+            amount=amount,
+            state=StepState.PENDING,
+            authorized=zero,
+            captured=zero,
+            refunded=zero,
+            disputed=zero,
+            excess=zero,
+            platform_fee=zero,
+        )
+
+    @property
+    def held(self) -> Money:
+        """What is held and not taken; a capture releases the rest of its hold."""
+        if self.state is StepState.VOIDED or self.captured.is_positive:
+            return Money.zero(self.amount.currency)
+        return self.authorized
+
+    @property
+    def processed(self) -> Money:
+        """What it holds or has taken."""
+        return self.held + self.captured

@@ -1,0 +1,139 @@
+"""A call that changes something, as its idempotency key stands for it.
+
+What a key stands for is the operation and the request after coercion; the plan, the issues, the
+trace and the request's id are no part of it, so that a repeat is known whatever came of it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Final
+
+from services.kernel.context import CoreRequestContext, PaymentInstrument
+from services.kernel.errors import Conflict, FieldViolation, InFlight, Reason
+from services.kernel.ids import MerchantId, PaymentId, RequestId
+from services.kernel.money import Money
+
+EXECUTE_PLAN: Final = "ExecutePlan"
+_RETRY_AFTER: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One call under its key; `fields` holds the canonical body by path."""
+
+    merchant_id: MerchantId
+    idempotency_key: str
+    request_id: RequestId
+    operation: str
+    fields: Mapping[str, str]
+
+    @cached_property
+    def digests(self) -> Mapping[str, str]:
+        """Each field by a digest of its value: enough to name the fields that differ."""
+        return {path: _digest(value).hex()[:16] for path, value in sorted(self.fields.items())}
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """The SHA-256 of the operation and of every field with the digest of its value."""
+        lines = [self.operation]
+        lines += (f"{path}={_digest(value).hex()}" for path, value in sorted(self.fields.items()))
+        return _digest("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller is told: decided once, stored, and never another."""
+
+    body: bytes
+    request_id: RequestId
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What stands under a key."""
+
+    payment_id: PaymentId
+    operation: str
+    fingerprint: bytes
+    digests: Mapping[str, str]
+    answer: Answer | None
+
+
+def execute_plan(request: CoreRequestContext) -> Command:
+    """The command to carry a request out from beginning to end."""
+    return Command(
+        request.merchant_id,
+        request.idempotency_key,
+        request.request_id,
+        EXECUTE_PLAN,
+        dict(_request_fields(request)),
+    )
+
+
+def judge(command: Command, standing: KeyRecord) -> Answer | Conflict | InFlight:
+    """What to tell a caller whose key stands already."""
+    if standing.fingerprint != command.fingerprint:
+        return _key_reused(command, standing)
+    if standing.answer is None:
+        return InFlight(
+            f"the call that used this key first is still at work on {standing.payment_id}",
+            details={"payment_id": standing.payment_id},
+            retry_after=_RETRY_AFTER,
+        )
+    return standing.answer
+
+
+def _key_reused(command: Command, standing: KeyRecord) -> Conflict:
+    differing = _differences(command, standing)
+    message = f"the key was used before and differs in {', '.join(differing)}"
+    return Conflict(
+        message,
+        reason=Reason.IDEMPOTENCY_KEY_REUSED,
+        violations=[
+            FieldViolation(field, "idempotency_key.same_body", "differs from the first call's")
+            for field in differing
+        ],
+        details={"payment_id": standing.payment_id, "differing_fields": ", ".join(differing)},
+    )
+
+
+def _differences(command: Command, standing: KeyRecord) -> Sequence[str]:
+    if command.operation != standing.operation:
+        return ["operation"]
+    asked, stood = command.digests, standing.digests
+    return [path for path in sorted({*asked, *stood}) if asked.get(path) != stood.get(path)]
+
+
+def _request_fields(request: CoreRequestContext) -> Iterator[tuple[str, str]]:
+    yield "amount", _text(request.amount)
+    yield from _instrument_fields("instrument", request.instrument)
+    for number, step in enumerate(request.steps):
+        yield from _instrument_fields(f"steps[{number}].instrument", step.instrument)
+        if step.max_amount is not None:
+            yield f"steps[{number}].max_amount", _text(step.max_amount)
+    for name in ("split_policy", "capture_method", "user_id", "email", "country", "return_url"):
+        value = getattr(request, name)
+        if value is not None:
+            yield name, value
+    for key, value in request.metadata.items():
+        yield f"metadata.{key}", value
+
+
+def _instrument_fields(path: str, instrument: PaymentInstrument) -> Iterator[tuple[str, str]]:
+    yield f"{path}.method", instrument.method
+    if instrument.token is not None:
+        yield f"{path}.token", instrument.token
+    if instrument.network is not None:
+        yield f"{path}.network", instrument.network
+
+
+def _text(money: Money) -> str:
+    return f"{money.amount_minor} {money.currency.code}"
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

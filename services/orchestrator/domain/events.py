@@ -1,0 +1,122 @@
+"""What happens to a payment, as the world is told of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.kernel.context import PaymentMethod, ValidationIssue
+from services.kernel.errors import Reason
+from services.kernel.events import DomainEvent
+from services.kernel.ids import AttemptId, PostingId, RequestId
+from services.kernel.money import Money
+from services.kernel.outcome import ErrorCode
+from services.orchestrator.domain.attempt import Redirect
+from services.orchestrator.domain.state import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class FinalError:
+    """The error that decided a payment."""
+
+    code: ErrorCode
+    decline_code: str
+    user_message: str
+    step_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentCreated(DomainEvent):
+    """A payment is wanted."""
+
+    amount: Money
+    method: PaymentMethod
+    user_id: str | None
+    issues: tuple[ValidationIssue, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentActionRequired(DomainEvent):
+    """A payment waits for its customer."""
+
+    redirect: Redirect
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentAuthorized(DomainEvent):
+    """A payment's amount is held."""
+
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentCaptured(DomainEvent):
+    """A payment's amount was taken, and what was held beyond it released."""
+
+    amount: Money
+    released: Money
+    platform_fee: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFailed(DomainEvent):
+    """A payment failed for good."""
+
+    error: FinalError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentVoided(DomainEvent):
+    """A payment's hold is gone."""
+
+    amount: Money
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentCompleted(DomainEvent):
+    """A payment's plan was carried out with success."""
+
+    total: Money
+    request_id: RequestId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentInDoubt(DomainEvent):
+    """What a processor did is not known."""
+
+    attempt_id: AttemptId
+    processor_id: str
+    operation: Operation
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentPostingRejected(DomainEvent):
+    """A posting needs a person."""
+
+    posting_id: PostingId
+    idempotency_key: str
+    amount: Money
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSucceeded(DomainEvent):
+    """A step's amount is held."""
+
+    step_index: int
+    processor_id: str
+    latency_ms: int
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed(DomainEvent):
+    """A step failed at a processor; another may still be tried."""
+
+    step_index: int
+    processor_id: str
+    error_code: ErrorCode
+    is_retryable: bool
+    latency_ms: int

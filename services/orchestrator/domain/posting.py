@@ -1,0 +1,119 @@
+"""What a payment owes to the ledger: entries that are fixed when the money moved."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum, unique
+from typing import Final
+
+from services.kernel.errors import Reason
+from services.kernel.ids import LedgerTransactionId, MerchantId, PaymentId, PostingId
+from services.kernel.money import Money
+from services.orchestrator.domain.attempt import Step
+from services.orchestrator.domain.state import PostingState
+
+MAX_TRIES: Final = 12
+_FIRST_PAUSE: Final = timedelta(seconds=1)
+_LONGEST_PAUSE: Final = timedelta(minutes=1)
+_DOUBLINGS_MAX: Final = 10
+
+
+@unique
+class PostingKind(StrEnum):
+    """What a posting books."""
+
+    CAPTURE = "capture"
+    REFUND = "refund"
+    DISPUTE_WITHDRAWAL = "dispute_withdrawal"
+    DISPUTE_REINSTATEMENT = "dispute_reinstatement"
+    DISPUTE_FEE = "dispute_fee"
+    LATE_SUCCESS = "late_success"
+    LATE_SUCCESS_REVERSAL = "late_success_reversal"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one account gains, or loses when negative."""
+
+    account: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One transaction that the ledger is to write once, under the posting's own key."""
+
+    id: PostingId
+    payment_id: PaymentId
+    kind: PostingKind
+    idempotency_key: str
+    amount: Money
+    entries: tuple[Entry, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DuePosting:
+    """A posting whose turn it is, for the so-manieth time."""
+
+    id: PostingId
+    payment_id: PaymentId
+    idempotency_key: str
+    amount: Money
+    entries: tuple[Entry, ...]
+    try_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """The ledger has it."""
+
+    transaction_id: LedgerTransactionId
+    posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the ledger has it not, and whether asking again is of use."""
+
+    reason: Reason
+    message: str
+    is_final: bool
+
+
+def capture_posting(
+    payment_id: PaymentId, merchant_id: MerchantId, step: Step, created_at: datetime
+) -> Posting:
+    """The processor took the step's amount for us; we owe it to the merchant less our fee."""
+    return Posting(
+        id=PostingId.new(),
+        payment_id=payment_id,
+        kind=PostingKind.CAPTURE,
+        idempotency_key=f"capture:{step.id}",
+        amount=step.captured,
+        entries=_present(
+            Entry(f"processor:{step.processor_id}:clearing", -step.captured),
+            Entry(f"merchant:{merchant_id}:payable", step.captured - step.platform_fee),
+            Entry("platform:fees", step.platform_fee),
+        ),
+        created_at=created_at,
+    )
+
+
+def pause_after(try_count: int) -> timedelta:
+    """How long a posting waits after so many tries that failed."""
+    doublings = min(try_count - 1, _DOUBLINGS_MAX)
+    return min(_FIRST_PAUSE * (1 << doublings), _LONGEST_PAUSE)
+
+
+def state_of_all(states: Iterable[PostingState]) -> PostingState:
+    """How far the ledger has followed a payment: as far as the posting that is worst off."""
+    found = set(states)
+    for state in (PostingState.NEEDS_RECONCILIATION, PostingState.PENDING, PostingState.POSTED):
+        if state in found:
+            return state
+    return PostingState.NONE
+
+
+def _present(*entries: Entry) -> tuple[Entry, ...]:
+    return tuple(entry for entry in entries if not entry.amount.is_zero)
