@@ -87,7 +87,9 @@ class Broker:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
-        return pid if b"kafka.Kafka" in command and str(self.home).encode() in command else None
+        # Between fork and exec there is a process, and for a moment no command.
+        is_ours = b"kafka.Kafka" in command and str(self.home).encode() in command
+        return pid if is_ours or not command else None
 
     def start(self) -> None:
         """Start it, unless it runs, and return when it answers."""
