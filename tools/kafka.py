@@ -30,6 +30,7 @@ PASSWORD: Final = "switchyard-local"  # noqa: S105 -- guards a loopback port of 
 
 _VERSION: Final = "4.1.0"
 _READY_SECONDS: Final = 90.0
+_UNSEEN_SECONDS: Final = 2.0
 _STOP_SECONDS: Final = 30.0
 
 _POM: Final = f"""\
@@ -87,18 +88,20 @@ class Broker:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
-        # Between fork and exec there is a process, and for a moment no command.
-        is_ours = b"kafka.Kafka" in command and str(self.home).encode() in command
-        return pid if is_ours or not command else None
+        return pid if b"kafka.Kafka" in command and str(self.home).encode() in command else None
 
     def start(self) -> None:
         """Start it, unless it runs, and return when it answers."""
         if self.pid is None:
             self._format()
             self._launch()
-        deadline = time.monotonic() + _READY_SECONDS
+        started_at = last_seen_at = time.monotonic()
         while not self._answers():
-            if self.pid is None or time.monotonic() > deadline:
+            now = time.monotonic()
+            if self.pid is not None:
+                last_seen_at = now
+            # While one program becomes another, a process shows no command line for a moment.
+            if now - last_seen_at > _UNSEEN_SECONDS or now - started_at > _READY_SECONDS:
                 raise KafkaProblem(f"the broker did not come up; see {self.home / 'log'}")
             time.sleep(0.1)
 
