@@ -53,6 +53,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """The answer to a command, to be stored with what decides it."""
+
+    command: Command
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRecord:
     """What stands under a key."""
 

@@ -92,7 +92,8 @@ class Payment(PaymentRecord):
             return
         told = replace(attempt, execution=execution)
         match execution.outcome:
-            case Outcome.SUCCEEDED:
+            # A hold that nobody can name could never be taken or given back.
+            case Outcome.SUCCEEDED if attempt.hold or execution.reference:
                 self._put_attempt(replace(told, state=_SUCCEEDED, settled_at=now))
                 self._no_longer_waits(now)
                 self._succeeded(told, execution, now)

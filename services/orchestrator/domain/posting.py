@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Final
 
-from services.kernel.errors import Reason
+from services.kernel.errors import Reason, SwitchyardError
 from services.kernel.ids import LedgerTransactionId, MerchantId, PaymentId, PostingId
 from services.kernel.money import Money
 from services.orchestrator.domain.attempt import Step
@@ -16,6 +16,20 @@ MAX_TRIES: Final = 12
 _FIRST_PAUSE: Final = timedelta(seconds=1)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
 _DOUBLINGS_MAX: Final = 10
+# What the ledger answers for a while; any other refusal would be the same the next time.
+_PASSING: Final = frozenset(
+    {
+        Reason.QUEUE_FULL,
+        Reason.RATE_LIMITED,
+        Reason.DATABASE_UNAVAILABLE,
+        Reason.DATABASE_BUSY,
+        Reason.SERVICE_UNAVAILABLE,
+        Reason.SHUTTING_DOWN,
+        Reason.DEADLINE_EXCEEDED,
+        Reason.UNAUTHENTICATED,
+        Reason.INTERNAL,
+    }
+)
 
 
 @unique
@@ -74,11 +88,15 @@ class Booked:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the ledger has it not, and whether asking again is of use."""
+    """Why the ledger has it not."""
 
     reason: Reason
     message: str
-    is_final: bool
+
+    @property
+    def is_final(self) -> bool:
+        """Whether asking again is of no use."""
+        return self.reason not in _PASSING
 
 
 def capture_posting(
@@ -98,6 +116,11 @@ def capture_posting(
         ),
         created_at=created_at,
     )
+
+
+def refusal_of(error: SwitchyardError) -> Refusal:
+    """What it means for a posting that LedgerService itself failed to answer."""
+    return Refusal(error.reason, error.message)
 
 
 def pause_after(try_count: int) -> timedelta:

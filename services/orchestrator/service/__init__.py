@@ -1,0 +1,1 @@
+"""The use cases of the orchestrator: what is asked of it, carrying it out, and booking it."""

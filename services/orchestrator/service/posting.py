@@ -1,0 +1,107 @@
+"""Booking in the ledger what payments owe it: idempotent tries, a bounded number of them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final, Protocol
+
+import structlog
+
+from services.kernel.clock import Clock
+from services.kernel.errors import SwitchyardError
+from services.kernel.ids import PaymentId, PostingId
+from services.orchestrator.domain.payment import Payment
+from services.orchestrator.domain.posting import (
+    MAX_TRIES,
+    Booked,
+    DuePosting,
+    Refusal,
+    pause_after,
+    refusal_of,
+)
+from services.orchestrator.service.driving import Saves
+
+BATCH_MAX: Final = 500
+
+_log = structlog.get_logger()
+
+
+class Postings(Protocol):
+    """Where postings wait."""
+
+    async def take_due(self, limit: int) -> Sequence[DuePosting]:
+        """Take what is due for one try, counted beforehand; nobody else is given it meanwhile."""
+        ...
+
+    async def mark_booked(self, booked: Mapping[PostingId, Booked]) -> None: ...
+
+    async def put_off(self, refused: Mapping[PostingId, tuple[Refusal, timedelta]]) -> None:
+        """Note why the ledger has it not, and after which pause it is due again."""
+        ...
+
+
+class Ledger(Protocol):
+    """LedgerService; one outcome for each posting, in their order."""
+
+    async def post(self, postings: Sequence[DuePosting]) -> Sequence[Booked | Refusal]: ...
+
+
+class Payments(Saves, Protocol):
+    """Where payments are kept."""
+
+    async def find(self, payment_id: PaymentId) -> Payment | None: ...
+
+
+class Poster:
+    """Drains postings into the ledger; any number of them may work beside one another."""
+
+    def __init__(
+        self, postings: Postings, payments: Payments, ledger: Ledger, clock: Clock
+    ) -> None:
+        self._postings = postings
+        self._payments = payments
+        self._ledger = ledger
+        self._clock = clock
+
+    async def post_due(self) -> bool:
+        """Book what is due; whether there may be more."""
+        due = await self._postings.take_due(BATCH_MAX)
+        if not due:
+            return False
+        outcomes = await self._outcomes(due)
+        refused = dict[PostingId, tuple[Refusal, timedelta]]()
+        booked = dict[PostingId, Booked]()
+        rejected = list[tuple[DuePosting, Refusal]]()
+        for posting, outcome in zip(due, outcomes, strict=True):
+            if isinstance(outcome, Booked):
+                booked[posting.id] = outcome
+            elif outcome.is_final or posting.try_count >= MAX_TRIES:
+                rejected.append((posting, outcome))
+            else:
+                refused[posting.id] = (outcome, pause_after(posting.try_count))
+        if booked:
+            await self._postings.mark_booked(booked)
+        if refused:
+            _log.warning("the ledger has not taken postings; tried again", count=len(refused))
+            await self._postings.put_off(refused)
+        for posting, refusal in rejected:
+            await self._reject(posting, refusal)
+        return len(due) == BATCH_MAX
+
+    async def _outcomes(self, due: Sequence[DuePosting]) -> Sequence[Booked | Refusal]:
+        try:
+            return await self._ledger.post(due)
+        except SwitchyardError as error:
+            return [refusal_of(error)] * len(due)
+
+    async def _reject(self, posting: DuePosting, refusal: Refusal) -> None:
+        _log.error(
+            "a posting needs reconciliation",
+            payment_id=posting.payment_id,
+            posting_id=posting.id,
+            reason=str(refusal.reason),
+            problem=refusal.message,
+        )
+        payment = await self._payments.find(posting.payment_id)
+        assert payment is not None, "a posting is committed with its payment"
+        payment.reject_posting(posting, refusal, self._clock.now())
+        await self._payments.save(payment, payment.collect_changes())

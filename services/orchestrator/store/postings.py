@@ -1,0 +1,82 @@
+"""Postings on their way to the ledger."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from services.kernel.ids import PaymentId, PostingId
+from services.kernel.money import Currency, Money
+from services.orchestrator.domain.posting import Booked, DuePosting, Entry, Refusal
+from services.orchestrator.store.reading import SQL
+from services.orchestrator.store.rows import Row, columns
+from services.runtime.database import Database, Record
+
+# Longer than the call to the ledger may take, so that no posting is tried by two at once.
+_TRY_LASTS: Final = timedelta(seconds=15)
+
+
+class Postings:
+    """What waits to be booked, and a bell for the one who books it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting = asyncio.Event()
+
+    def ring(self) -> None:
+        """Say that there is something to book."""
+        self._waiting.set()
+
+    async def wait(self, at_most: timedelta) -> None:
+        """Wait for the bell, or for the time in which others may have rung elsewhere."""
+        try:
+            async with asyncio.timeout(at_most.total_seconds()):
+                await self._waiting.wait()
+        except TimeoutError:
+            return
+        self._waiting.clear()
+
+    async def take_due(self, limit: int) -> Sequence[DuePosting]:
+        """Take what is due for one try, counted beforehand."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(SQL["take_due_postings"], limit, _TRY_LASTS)
+        return [_due(row) for row in rows]
+
+    async def mark_booked(self, booked: Mapping[PostingId, Booked]) -> None:
+        """The ledger has them."""
+        await self._write(
+            "mark_booked",
+            [
+                (posting_id.hex, each.transaction_id.hex, each.posted_at)
+                for posting_id, each in sorted(booked.items())
+            ],
+        )
+
+    async def put_off(self, refused: Mapping[PostingId, tuple[Refusal, timedelta]]) -> None:
+        """The ledger has them not; they are due again after their pause."""
+        await self._write(
+            "put_off_postings",
+            [
+                (posting_id.hex, refusal.reason, refusal.message, pause)
+                for posting_id, (refusal, pause) in sorted(refused.items())
+            ],
+        )
+
+    async def _write(self, statement: str, rows: Sequence[Row]) -> None:
+        async with self._database.connection() as connection:
+            await connection.execute(SQL[statement], *columns(rows))
+
+
+def _due(row: Record) -> DuePosting:
+    return DuePosting(
+        id=PostingId.of_hex(row["id"].hex),
+        payment_id=PaymentId.of_hex(row["payment_id"].hex),
+        idempotency_key=row["idempotency_key"],
+        amount=Money(row["amount"], Currency(row["currency"])),
+        entries=tuple(
+            Entry(each["account"], Money(each["amount_minor"], Currency(each["currency"])))
+            for each in json.loads(row["entries"])
+        ),
+        try_count=row["try_count"],
+    )

@@ -1,0 +1,91 @@
+"""Attempts as the router is sent them, and what it answers."""
+
+from payments.processor.v1.attempt_pb2 import Attempt as AttemptMessage
+from payments.result.v1.result_pb2 import Result
+from payments.router.v1.router_service_pb2 import ExecuteAttemptRequest, ExecuteAttemptResponse
+
+from services.kernel.errors import InvalidArgument, SwitchyardError
+from services.kernel.outcome import ErrorCode, Outcome
+from services.orchestrator.domain.attempt import Execution, Order, Redirect
+from services.orchestrator.domain.state import Operation
+from services.orchestrator.translate.plan import retry_policy_message
+from services.orchestrator.translate.words import (
+    ERROR_CODE_NUMBERS,
+    ERROR_CODES,
+    OPERATION_NUMBERS,
+    OUTCOMES,
+    instrument_message,
+    money_message,
+)
+
+
+def execute_request(order: Order) -> ExecuteAttemptRequest:
+    request = ExecuteAttemptRequest(
+        attempt=_attempt_message(order),
+        idempotency_key=order.attempt.idempotency_key,
+        retry_policy=retry_policy_message(order.retry_policy),
+        alternative_processor_ids=order.alternatives,
+        failover_on_soft_decline=order.failover_on_soft_decline,
+    )
+    request.timeout.FromTimedelta(order.timeout)
+    return request
+
+
+def execution_from_response(response: ExecuteAttemptResponse) -> Execution:
+    """What came of an attempt; an outcome that is not understood may be a success."""
+    result = response.result
+    return Execution(
+        outcome=OUTCOMES.get(result.outcome, Outcome.UNKNOWN),
+        reference=result.processor_reference or None,
+        error_code=ERROR_CODES.get(result.error_code),
+        decline_code=result.decline_code,
+        user_message=result.user_message,
+        is_retryable=result.retryable,
+        latency_ms=result.latency_ms,
+        redirect=_redirect(result),
+        failover_to=response.failover_to or None,
+        record=response.SerializeToString(),
+    )
+
+
+def execution_without_answer(order: Order, error: SwitchyardError) -> Execution:
+    """What it means for an attempt that RouterService itself failed to answer.
+
+    Only an order that it refuses as no order was certainly not sent.
+    """
+    is_refusal = isinstance(error, InvalidArgument)
+    outcome = Outcome.FAILED if is_refusal else Outcome.UNKNOWN
+    code = ErrorCode.PROCESSING_ERROR if is_refusal else ErrorCode.TIMEOUT
+    response = ExecuteAttemptResponse()
+    response.result.processor_id = order.attempt.processor_id
+    response.result.error_code = ERROR_CODE_NUMBERS[code]
+    response.result.raw.fields["problem"].string_value = str(error)
+    return Execution(outcome, error_code=code, record=response.SerializeToString())
+
+
+def _attempt_message(order: Order) -> AttemptMessage:
+    attempt = order.attempt
+    message = AttemptMessage(
+        id=attempt.id,
+        payment_id=order.payment_id,
+        step_id=attempt.step_id,
+        merchant_id=order.merchant_id,
+        processor_id=attempt.processor_id,
+        operation=OPERATION_NUMBERS[attempt.operation],
+        amount=money_message(attempt.amount),
+        processor_reference=attempt.hold or "",
+        metadata=order.metadata,
+    )
+    if attempt.operation is Operation.AUTHORIZE:
+        message.instrument.CopyFrom(instrument_message(order.instrument))
+        message.return_url = order.return_url or ""
+    message.created_at.FromDatetime(attempt.created_at)
+    message.key_expires_at.FromDatetime(attempt.key_expires_at)
+    return message
+
+
+def _redirect(result: Result) -> Redirect | None:
+    if not result.next_action.HasField("redirect"):
+        return None
+    redirect = result.next_action.redirect
+    return Redirect(redirect.redirect_url, redirect.return_url)

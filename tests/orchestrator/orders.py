@@ -1,0 +1,57 @@
+"""Short ways to write down what callers of the orchestrator send, with plans as they are built."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from payments.orchestrator.v1.orchestrator_service_pb2 import (
+    RESPONSE_MODE_WAIT,
+    ExecutePlanRequest,
+    ResponseMode,
+)
+from payments.result.v1.result_pb2 import Outcome, Result
+
+from services.kernel.context import PaymentInstrument, PaymentMethod
+from services.kernel.ids import RequestId
+from services.orchestrator.translate.request import request_message
+from services.plan_builder.domain.builder import build_plan
+from services.plan_builder.translate.plan import plan_message
+from tests.plan_builder.orders import ability, config, money, request
+
+
+def execution(
+    key: str = "order-17",
+    *,
+    amount_minor: int = 10_000,
+    card: str = "pm_card_visa",
+    processors: Sequence[str] = ("simulated",),
+    mode: ResponseMode.ValueType = RESPONSE_MODE_WAIT,
+    settings: dict[str, Any] | None = None,
+    **changed: Any,
+) -> ExecutePlanRequest:
+    """A request with the plan that PlanBuilder makes of it; fees are 2.9 percent and 0.30."""
+    context = request(
+        money(amount_minor),
+        **{
+            "request_id": RequestId.new(),
+            "idempotency_key": key,
+            "instrument": PaymentInstrument(PaymentMethod.CARD, card),
+            **changed,
+        },
+    )
+    catalogue = {name: ability(name) for name in processors}
+    plan = build_plan(context, config(*processors, **(settings or {})), catalogue)
+    return ExecutePlanRequest(
+        idempotency_key=key,
+        context=request_message(context),
+        plan=plan_message(plan),
+        response_mode=mode,
+    )
+
+
+def succeeded(reference: str = "pi_1") -> Result:
+    return Result(
+        outcome=Outcome.OUTCOME_SUCCEEDED,
+        success=True,
+        processor_reference=reference,
+        latency_ms=12,
+    )
