@@ -17,7 +17,13 @@ from payments.config.v1.merchant_config_service_pb2_grpc import (
     add_MerchantConfigServiceServicer_to_server,
 )
 from payments.events.v1.messaging_service_pb2_grpc import add_MessagingServiceServicer_to_server
-from payments.ledger.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from payments.ledger.v1.ledger_service_pb2_grpc import (
+    LedgerServiceStub,
+    add_LedgerServiceServicer_to_server,
+)
+from payments.orchestrator.v1.orchestrator_service_pb2_grpc import (
+    add_OrchestratorServiceServicer_to_server,
+)
 from payments.plan.v1.plan_builder_service_pb2_grpc import (
     add_PlanBuilderServiceServicer_to_server,
 )
@@ -25,7 +31,10 @@ from payments.processor.v1.processor_service_pb2_grpc import (
     ProcessorServiceStub,
     add_ProcessorServiceServicer_to_server,
 )
-from payments.router.v1.router_service_pb2_grpc import add_RouterServiceServicer_to_server
+from payments.router.v1.router_service_pb2_grpc import (
+    RouterServiceStub,
+    add_RouterServiceServicer_to_server,
+)
 
 from services.kernel.clock import Clock, SystemClock
 from services.ledger.rpc import LedgerServicer
@@ -40,6 +49,16 @@ from services.merchant_config.service import MerchantConfigs
 from services.merchant_config.store import Versions
 from services.merchant_config.translate.writing import SettingsJson
 from services.merchant_config.workers import VersionFeed
+from services.orchestrator.clients import Ledger as BookingLedger
+from services.orchestrator.clients import Router as OrderedRouter
+from services.orchestrator.rpc import OrchestratorServicer
+from services.orchestrator.service.driving import Driver
+from services.orchestrator.service.orchestrator import Orchestrator
+from services.orchestrator.service.posting import Poster
+from services.orchestrator.store.payments import Payments
+from services.orchestrator.store.postings import Postings
+from services.orchestrator.translate.codec import PaymentCodec, describe
+from services.orchestrator.workers import Drivers, PosterLoop
 from services.plan_builder.clients import Configs as PlanConfigs
 from services.plan_builder.clients import Processors as PlanProcessors
 from services.plan_builder.rpc import PlanBuilderServicer
@@ -172,6 +191,27 @@ async def _open_router(system: System) -> AsyncIterator[None]:
     yield
 
 
+@asynccontextmanager
+async def _open_orchestrator(system: System) -> AsyncIterator[None]:
+    router = OrderedRouter(RouterServiceStub(await system.channel_to("router")))
+    ledger = BookingLedger(LedgerServiceStub(await system.channel_to("ledger")))
+    postings = Postings(system.database)
+    payments = Payments(system.database, PaymentCodec(), postings)
+    drivers = Drivers(system.telemetry.tracing)
+    driver = Driver(payments, router, describe, system.clock)
+    orchestrator = Orchestrator(payments, driver, drivers, describe, system.clock)
+    servicer = OrchestratorServicer(orchestrator)  # type: ignore[abstract]  # some answer UNIMPLEMENTED
+    system.registry.register(add_OrchestratorServiceServicer_to_server, servicer)
+    try:
+        async with PosterLoop(Poster(postings, payments, ledger, system.clock), postings):
+            try:
+                yield
+            finally:
+                await drivers.close()
+    finally:
+        await payments.close()
+
+
 Opener = Callable[[System], AbstractAsyncContextManager[None]]
 
 SERVICES: Final[Mapping[str, Opener]] = {
@@ -180,6 +220,7 @@ SERVICES: Final[Mapping[str, Opener]] = {
     "merchant_config": _open_merchant_config,
     "plan_builder": _open_plan_builder,
     "router": _open_router,
+    "orchestrator": _open_orchestrator,
     "messaging": _open_messaging,
 }
 """Every service by the name that `payment-cli serve` takes."""
