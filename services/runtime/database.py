@@ -6,6 +6,7 @@ happened goes through group commit; what goes through `transaction` must bear be
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,9 +17,11 @@ from typing import Final, Self, TypeAlias, TypeVar
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from services.kernel.errors import Unavailable
+from services.kernel.errors import Reason, Unavailable
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
@@ -35,8 +38,24 @@ DATABASE_ERRORS: Final = (
 SERIALIZATION_FAILURE: Final = "40001"
 DEADLOCK_DETECTED: Final = "40P01"
 
+# What only another connection can mend: class 08 is a broken connection, 57P a server shutting
+# down, crashed or starting up, or a session that it ended; 53300 is a server with no connection
+# left, 25P03 a session ended in its transaction, and 25006 a write to what has become a standby.
+_LOST: Final = ("08", "57P", "53300", "25P03", "25006")
+_QUERY_CANCELED: Final = "57014"
+
+# The server's side of a connection: a client whose network is cut is found out about in half a
+# minute, however little it had to say (on a Unix socket these have no meaning and do no harm).
+_KEEP_ALIVE: Final = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+    "tcp_user_timeout": "30s",
+}
+
 _TRIES: Final = 12
-_SILENCE_SECONDS: Final = 30.0
+_SILENCE: Final = timedelta(seconds=30)
+_RETRY_AFTER: Final = timedelta(seconds=1)
 _FIRST_PAUSE_SECONDS: Final = 0.002
 _LONGEST_PAUSE_SECONDS: Final = 0.25
 
@@ -60,10 +79,15 @@ def is_retryable(error: BaseException) -> bool:
 def is_connection_loss(error: BaseException) -> bool:
     """Whether the server or the way to it went away, so that another connection may do better."""
     if isinstance(error, asyncpg.PostgresError):
-        # Class 08 is a broken connection, 57P a server shutting down, crashed or starting up;
-        # 53300 is a server with no connection left.
-        return (error.sqlstate or "").startswith(("08", "57P")) or error.sqlstate == "53300"
+        return (error.sqlstate or "").startswith(_LOST)
     return isinstance(error, OSError | EOFError | asyncpg.InternalClientError)
+
+
+def is_too_slow(error: BaseException) -> bool:
+    """Whether a statement was given up because it took too long: less of it may do."""
+    if isinstance(error, asyncpg.PostgresError):
+        return error.sqlstate == _QUERY_CANCELED
+    return isinstance(error, TimeoutError)
 
 
 def backoff_seconds(tries: int) -> float:
@@ -75,10 +99,19 @@ def backoff_seconds(tries: int) -> float:
 class Database:
     """One pool to one database, under the application's login."""
 
-    def __init__(self, url: str, pool: "asyncpg.Pool[Record]", *, patience: timedelta) -> None:
+    def __init__(
+        self,
+        url: str,
+        pool: "asyncpg.Pool[Record]",
+        *,
+        patience: timedelta,
+        silence: timedelta = _SILENCE,
+    ) -> None:
+        """`silence` is how long a dedicated connection waits for an answer to one statement."""
         self._url = url
         self._pool = pool
         self._patience = patience
+        self._silence = silence
 
     @classmethod
     async def connect(
@@ -96,39 +129,75 @@ class Database:
                 min_size=1,
                 max_size=pool_size,
                 timeout=patience.total_seconds(),
-                server_settings={"application_name": application_name},
+                server_settings={"application_name": application_name, **_KEEP_ALIVE},
             )
         except DATABASE_ERRORS as error:
-            raise Unavailable(f"cannot reach the database: {error}") from error
+            raise _went_away(f"cannot reach the database: {error}") from error
         return cls(url, pool, patience=patience)
 
-    async def dedicated_connection(self, *, application_name: str) -> Connection:
-        """A connection of the caller's own, outside the pool; the caller closes it."""
+    async def dedicated_connection(
+        self, *, application_name: str, ended_when_idle_for: timedelta | None = None
+    ) -> Connection:
+        """A connection of the caller's own, outside the pool; the caller closes it.
+
+        With `ended_when_idle_for` the server ends a session that says nothing for so long, and
+        frees what it holds: not for one that listens, which is idle by its nature.
+        """
+        settings = {
+            "application_name": application_name,
+            # A writer whose network is cut must not hold its rows while the server waits.
+            "idle_in_transaction_session_timeout": "10s",
+            **_KEEP_ALIVE,
+        }
+        if ended_when_idle_for is not None:
+            idle_ms = round(ended_when_idle_for.total_seconds() * 1000)
+            settings["idle_session_timeout"] = f"{idle_ms}ms"
         return await asyncpg.connect(
             self._url,
             timeout=self._patience.total_seconds(),
             # A server that says nothing any more is as good as gone, and is found out about so.
-            command_timeout=_SILENCE_SECONDS,
-            server_settings={
-                "application_name": application_name,
-                # A writer whose network is cut must not hold its rows while the server waits.
-                "idle_in_transaction_session_timeout": "10s",
-            },
+            command_timeout=self._silence.total_seconds(),
+            server_settings=settings,
         )
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A pooled connection; who finds none waits, bounded, and is then told to retry."""
-        try:
-            connection = await self._pool.acquire(timeout=self._patience.total_seconds())
-        except DATABASE_ERRORS as error:
-            raise Unavailable(
-                "no database connection became free", retry_after=timedelta(seconds=1)
-            ) from error
+        """A pooled connection; who finds none waits, bounded, and is then told to retry.
+
+        A connection that breaks while it is lent is told as Unavailable too.
+        """
+        connection = await self._borrow()
         try:
             yield connection
+        except DATABASE_ERRORS as error:
+            if not _is_closed(connection):
+                # An OSError here is of the borrower's own making.
+                if not (isinstance(error, asyncpg.PostgresError) and is_connection_loss(error)):
+                    raise
+                # It still speaks, to a server that goes down or is a standby: so do its sisters.
+                await self._pool.expire_connections()
+            raise _went_away(f"the database went away: {error!r}") from error
         finally:
+            await self._give_back(connection)
+
+    async def _borrow(self) -> "PoolConnectionProxy[Record]":
+        try:
+            return await self._pool.acquire(timeout=self._patience.total_seconds())
+        except TimeoutError as error:
+            raise Unavailable(
+                "no database connection became free",
+                reason=Reason.DATABASE_BUSY,
+                retry_after=_RETRY_AFTER,
+            ) from error
+        except DATABASE_ERRORS as error:
+            raise _went_away(f"cannot reach the database: {error}") from error
+
+    async def _give_back(self, connection: "PoolConnectionProxy[Record]") -> None:
+        try:
             await self._pool.release(connection)
+        except DATABASE_ERRORS as error:
+            # What the borrower asked for is answered, and asyncpg has thrown the connection away.
+            _log.info("a connection broke while it was given back: %r", error)
 
     async def transaction(
         self,
@@ -160,9 +229,20 @@ async def _run(
     try:
         answer = await work(connection)
         await connection.execute("commit")
-    except BaseException as error:
-        if connection.is_closed():
-            raise Unavailable("the database went away in a transaction") from error
-        await connection.execute("rollback")
+    except BaseException:
+        if not _is_closed(connection):
+            await connection.execute("rollback")
         raise
     return answer
+
+
+def _is_closed(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool takes a connection that broke back by itself; then its borrower's is void.
+        return True
+
+
+def _went_away(message: str) -> Unavailable:
+    return Unavailable(message, reason=Reason.DATABASE_UNAVAILABLE, retry_after=_RETRY_AFTER)

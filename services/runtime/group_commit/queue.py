@@ -6,14 +6,15 @@ key leave in the order they came.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
-from services.kernel.errors import Reason, ResourceExhausted, Unavailable
+from services.kernel.errors import Reason, ResourceExhausted, SwitchyardError, Unavailable
 
 Unit = TypeVar("Unit")
 Answer = TypeVar("Answer")
@@ -36,15 +37,17 @@ class Waiting(Generic[Unit, Answer]):
 
     unit: Unit
     keys: tuple[str, ...]
+    weight: int
     admission: Admission
     answered: "asyncio.Future[Answer]"
+    since: float = field(default_factory=time.monotonic)
 
     def settle(self, answer: Answer) -> None:
         """Give the caller their answer; one who has stopped waiting no longer needs it."""
         if not self.answered.done():
             self.answered.set_result(answer)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: SwitchyardError) -> None:
         """Give the caller the error that their unit, and only theirs, ran into."""
         if not self.answered.done():
             self.answered.set_exception(error)
@@ -58,9 +61,10 @@ class Waiting(Generic[Unit, Answer]):
 class CommitQueue(Generic[Unit, Answer]):
     """Units in arrival order: facts before intents, but never past an earlier unit of their key."""
 
-    def __init__(self, *, capacity: int, batch_size: int) -> None:
+    def __init__(self, *, capacity: int, batch_size: int, batch_weight: int) -> None:
         self._capacity = capacity
         self._batch_size = batch_size
+        self._batch_weight = batch_weight
         self._facts: deque[Waiting[Unit, Answer]] = deque()
         self._intents: deque[Waiting[Unit, Answer]] = deque()
         self._lines: dict[str, deque[Waiting[Unit, Answer]]] = {}
@@ -73,7 +77,11 @@ class CommitQueue(Generic[Unit, Answer]):
     def put(self, waiting: Waiting[Unit, Answer]) -> None:
         """Queue a unit, or refuse an intent when as many wait as the queue holds."""
         if self._closed:
-            raise Unavailable("shutting down; nothing of this was begun", retry_after=_RETRY_AFTER)
+            raise Unavailable(
+                "shutting down; nothing of this was begun",
+                reason=Reason.SHUTTING_DOWN,
+                retry_after=_RETRY_AFTER,
+            )
         if waiting.admission is Admission.INTENT:
             if len(self) >= self._capacity:
                 raise ResourceExhausted(
@@ -106,23 +114,43 @@ class CommitQueue(Generic[Unit, Answer]):
         The order is the same in every process, so that two writers lock rows in the same order.
         """
         batch: list[Waiting[Unit, Answer]] = []
+        weight = 0
         for line in (self._facts, self._intents):
             passed_over: list[Waiting[Unit, Answer]] = []
-            while line and len(batch) < self._batch_size:
+            while line and self._has_room(len(batch), weight + line[0].weight):
                 waiting = line.popleft()
                 if waiting.abandoned:
                     self._leave_lines((waiting,))
                 elif all(self._lines[key][0] is waiting for key in waiting.keys):
                     batch.append(waiting)
+                    weight += waiting.weight
                 else:
                     passed_over.append(waiting)
             line.extendleft(reversed(passed_over))
         batch.sort(key=lambda waiting: waiting.keys)
         return batch
 
+    def take_those_since_before(self, moment: float) -> list[Waiting[Unit, Answer]]:
+        """Take out whoever came before that moment and has not been begun."""
+        taken: list[Waiting[Unit, Answer]] = []
+        for line in (self._facts, self._intents):
+            while line and line[0].since <= moment:
+                taken.append(line.popleft())
+        self._leave_lines(taken)
+        return taken
+
+    def take_all(self) -> list[Waiting[Unit, Answer]]:
+        """Close, and take out whoever has not been begun."""
+        self.close()
+        return self.take_those_since_before(float("inf"))
+
     def done(self, batch: Iterable[Waiting[Unit, Answer]]) -> None:
         """A batch is written or refused: who waited behind it may come next."""
         self._leave_lines(batch)
+
+    def _has_room(self, size: int, weight: int) -> bool:
+        # A unit heavier than any batch may be goes by itself rather than never.
+        return size == 0 or (size < self._batch_size and weight <= self._batch_weight)
 
     def _leave_lines(self, leaving: Iterable[Waiting[Unit, Answer]]) -> None:
         for waiting in leaving:

@@ -7,21 +7,23 @@ latency and a busy one grows its batches by itself.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-from services.kernel.errors import SwitchyardError, Unavailable
+from services.kernel.errors import SwitchyardError
 from services.runtime.database import (
     Connection,
     Database,
     Isolation,
     backoff_seconds,
     is_retryable,
+    is_too_slow,
 )
 from services.runtime.group_commit.queue import Admission, CommitQueue, Waiting
 from services.runtime.group_commit.session import CommitLost, Session
+from services.runtime.group_commit.verdict import Verdict, in_doubt, not_begun, of_family
 
 Unit = TypeVar("Unit")
 Answer = TypeVar("Answer")
@@ -30,10 +32,14 @@ Answer_co = TypeVar("Answer_co", covariant=True)
 
 _log = logging.getLogger(__name__)
 
-_RETRY_AFTER: Final = timedelta(seconds=1)
+Batch: TypeAlias = Sequence[Waiting[Unit, Answer]]
 
-Verdict: TypeAlias = Answer | SwitchyardError
-"""What one caller is told: an answer (a replay is one too) or an error of their own."""
+# How many times a unit's patience a batch that was too slow is cut into halves.
+_SPLITTING_PATIENCES: Final = 4
+
+
+def _one_each(_unit: object) -> int:
+    return 1
 
 
 class BatchStore(Protocol[Unit_contra, Answer_co]):
@@ -84,19 +90,32 @@ class GroupCommit(Generic[Unit, Answer]):
         advisory_lock: int | None = None,
         capacity: int = 10_000,
         batch_size: int = 500,
+        batch_weight: int | None = None,
+        weigh: Callable[[Unit], int] = _one_each,
         patience: timedelta = timedelta(seconds=30),
+        closing_patience: timedelta = timedelta(seconds=20),
     ) -> None:
-        """`patience` is how long a batch is tried again before its callers hear `Unavailable`."""
+        """`batch_size` bounds a batch in units, `batch_weight` in what `weigh` makes of them.
+
+        `patience` is how long after it came a unit is tried again before its caller hears
+        `Unavailable`; `closing_patience` is how long `close` lets what waits be written.
+        """
         self._store = store
         self._name = name
-        self._patience = patience
+        self._weigh = weigh
+        self._patience_seconds = patience.total_seconds()
+        self._closing_seconds = closing_patience.total_seconds()
         self._queue: CommitQueue[Unit, Answer] = CommitQueue(
-            capacity=capacity, batch_size=batch_size
+            capacity=capacity,
+            batch_size=batch_size,
+            batch_weight=batch_size if batch_weight is None else batch_weight,
         )
         self._session = Session(
             database, name=name, isolation=isolation, advisory_lock=advisory_lock
         )
         self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._batch: Batch[Unit, Answer] = ()
         self.counts = CommitCounts()
 
     async def submit(self, unit: Unit, admission: Admission = Admission.INTENT) -> Answer:
@@ -125,41 +144,62 @@ class GroupCommit(Generic[Unit, Answer]):
             return error
 
     def _enqueue(self, unit: Unit, admission: Admission) -> "asyncio.Future[Answer]":
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=self._name)
         waiting: Waiting[Unit, Answer] = Waiting(
             unit,
             self._store.keys(unit),
+            self._weigh(unit),
             admission,
             asyncio.get_running_loop().create_future(),
         )
         self._queue.put(waiting)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=self._name)
         return waiting.answered
 
     async def close(self) -> None:
-        """Refuse newcomers, write what waits, close the connection."""
+        """Refuse newcomers, write what waits, close the connection; all of it within a bound."""
         self._queue.close()
-        if self._task is not None:
-            await self._task
-        await self._session.close()
+        if self._task is None:
+            return
+        if not self._is_closing:
+            self._is_closing = True
+            # On the loop, not here: it holds when who closes is cancelled, too.
+            limit = asyncio.get_running_loop().call_later(self._closing_seconds, self._task.cancel)
+            self._task.add_done_callback(lambda _: limit.cancel())
+        # Unlike awaiting the task, this leaves it alone when it is cancelled.
+        await asyncio.wait({self._task})
 
     async def _run(self) -> None:
-        while await self._queue.wait():
-            batch = self._queue.take_batch()
-            await self._settle(batch)
-            self._queue.done(batch)
+        try:
+            while await self._queue.wait():
+                self._batch = self._queue.take_batch()
+                await self._settle(self._batch)
+                self._queue.done(self._batch)
+                self._batch = ()
+            await self._session.close()
+        except Exception:  # noqa: BLE001 -- everyone is told, and nobody awaits this task
+            _log.exception("%s: ended by an error of its own", self._name)
+        finally:
+            self._end()
 
-    async def _settle(self, batch: Sequence[Waiting[Unit, Answer]]) -> None:
+    def _end(self) -> None:
+        """However the writer ended, nobody waits for it for ever."""
+        self._session.abort()
+        for waiting in self._batch:
+            waiting.fail(in_doubt() if self._session.in_doubt else not_begun())
+        for waiting in self._queue.take_all():
+            waiting.fail(not_begun())
+
+    async def _settle(self, batch: Batch[Unit, Answer]) -> None:
         """Answer everyone in the batch; whoever is to blame for an error bears it alone."""
-        give_up_at = time.monotonic() + self._patience.total_seconds()
         parts = [batch] if batch else []
         while parts:
             part = parts.pop()
             try:
-                remaining = await self._write_patiently(part, give_up_at)
+                remaining = await self._write_patiently(part)
             except Exception as error:  # noqa: BLE001 -- whatever it is, its caller hears of it
-                if len(part) == 1:
-                    part[0].fail(error)
+                if len(part) == 1 or (is_too_slow(error) and self._has_split_enough(part)):
+                    self._refuse(part, error)
                     continue
                 self.counts.bisections += 1
                 middle = len(part) // 2
@@ -168,30 +208,49 @@ class GroupCommit(Generic[Unit, Answer]):
                 if remaining:
                     parts.append(remaining)
 
-    async def _write_patiently(
-        self, part: Sequence[Waiting[Unit, Answer]], give_up_at: float
-    ) -> Sequence[Waiting[Unit, Answer]]:
+    def _has_split_enough(self, part: Batch[Unit, Answer]) -> bool:
+        # Each half may take as long again, and all the others wait behind it.
+        oldest = min(waiting.since for waiting in part)
+        return time.monotonic() > oldest + _SPLITTING_PATIENCES * self._patience_seconds
+
+    def _refuse(self, part: Batch[Unit, Answer], error: Exception) -> None:
+        if not isinstance(error, SwitchyardError):
+            _log.error("%s: %d units failed", self._name, len(part), exc_info=error)
+        for waiting in part:
+            waiting.fail(of_family(error))
+
+    async def _write_patiently(self, part: Batch[Unit, Answer]) -> Batch[Unit, Answer]:
         """Write the part, again after a serialization failure or a lost connection."""
         tries = 0
-        while True:
+        while part:
             try:
                 return await self._write_once(part)
             except CommitLost as error:
                 self.counts.lost_connections += 1
-                if time.monotonic() >= give_up_at:
-                    _give_up(part, error)
-                    return []
-                _log.warning("%s: writing %d units again: %s", self._name, len(part), error)
+                _log.warning("%s: %d units are not written yet: %s", self._name, len(part), error)
+                part = self._give_up(part, error)
             except Exception as error:
-                if not is_retryable(error) or time.monotonic() >= give_up_at:
+                if not is_retryable(error):
                     raise
                 self.counts.serialization_failures += 1
+                part = self._give_up(part, error)
             await asyncio.sleep(backoff_seconds(tries))
             tries += 1
+        return part
 
-    async def _write_once(
-        self, part: Sequence[Waiting[Unit, Answer]]
-    ) -> Sequence[Waiting[Unit, Answer]]:
+    def _give_up(self, part: Batch[Unit, Answer], error: Exception) -> Batch[Unit, Answer]:
+        """Tell those whose patience is over; the others are returned."""
+        came_before = time.monotonic() - self._patience_seconds
+        for waiting in part:
+            if waiting.since <= came_before:
+                waiting.fail(of_family(error))
+        if isinstance(error, CommitLost):
+            # The database is away for those in the queue, too: their waits must not add up.
+            for waiting in self._queue.take_those_since_before(came_before):
+                waiting.fail(of_family(error))
+        return [waiting for waiting in part if waiting.since > came_before]
+
+    async def _write_once(self, part: Batch[Unit, Answer]) -> Batch[Unit, Answer]:
         """One transaction. Returns who is still to be written: those who lost nobody's claim."""
         units = [waiting.unit for waiting in part]
         losers: dict[int, Verdict[Answer]] = {}
@@ -222,8 +281,8 @@ class _ClaimsLost(Exception):
 
 
 def _answer_losers(
-    part: Sequence[Waiting[Unit, Answer]], losers: Mapping[int, Verdict[Answer]]
-) -> Sequence[Waiting[Unit, Answer]]:
+    part: Batch[Unit, Answer], losers: Mapping[int, Verdict[Answer]]
+) -> Batch[Unit, Answer]:
     for index, verdict in losers.items():
         _tell(part[index], verdict)
     return [waiting for index, waiting in enumerate(part) if index not in losers]
@@ -234,10 +293,3 @@ def _tell(waiting: Waiting[Unit, Answer], verdict: Verdict[Answer]) -> None:
         waiting.fail(verdict)
     else:
         waiting.settle(verdict)
-
-
-def _give_up(part: Sequence[Waiting[Unit, Answer]], error: Exception) -> None:
-    for waiting in part:
-        unavailable = Unavailable("the database is away", retry_after=_RETRY_AFTER)
-        unavailable.__cause__ = error
-        waiting.fail(unavailable)
