@@ -128,9 +128,11 @@ async def _open_ledger(system: System) -> AsyncIterator[None]:
         add_LedgerServiceServicer_to_server,
         LedgerServicer(Ledger(journal, seals, system.clock)),
     )
-    async with sealer(seals):
-        yield
-    await journal.close()
+    try:
+        async with sealer(seals):
+            yield
+    finally:
+        await journal.close()
 
 
 @asynccontextmanager
@@ -150,8 +152,10 @@ async def _open_processor(system: System) -> AsyncIterator[None]:
         timeout=timedelta(seconds=system.settings.processor_timeout_seconds),
     )
     system.registry.register(add_ProcessorServiceServicer_to_server, ProcessorServicer(processors))
-    yield
-    await processors.close()
+    try:
+        yield
+    finally:
+        await processors.close()
 
 
 @asynccontextmanager
