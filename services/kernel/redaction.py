@@ -1,4 +1,4 @@
-"""Finds card numbers and security codes in text and nested values, and masks them.
+"""Finds card numbers, security codes and API keys in text and nested values, and masks them.
 
 A card number is 13 to 19 digits, together or in groups, that pass the Luhn check and begin as some
 network's cards do. The beginnings matter: one number in ten passes Luhn by chance, but a timestamp
@@ -8,16 +8,20 @@ for one, since a number masked in vain costs less than a card in a log. Digits g
 are not searched for a card within them.
 
 A security code has no form of its own: it is known by the name of its field, or the word before it.
+
+An API key of ours is known by its beginning, and masked as well. It is no card data: whoever asks
+for card data is not told of it.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
 CARD_MASK = "[card number]"
 CODE_MASK = "[redacted]"
+API_KEY_MASK = "[API key]"
 DEPTH_MASK = "[too deep]"
 
 _MAX_DEPTH = 32
@@ -47,6 +51,9 @@ _CODE_IN_TEXT = re.compile(
     r"(?:%5d|is|[^0-9a-z]){0,8})\d{3,4}(?!\d)",
     re.IGNORECASE,
 )
+
+# Cut short too, since most of a key is no better to show than all of it.
+_API_KEY = re.compile(r"syk_[0-9A-Za-z]{16,}", re.ASCII)
 
 # `cid` is left out: it names customers and correlations more often than codes.
 _CODE_FIELD = re.compile(
@@ -85,7 +92,11 @@ def find_card_numbers(text: str) -> list[Span]:
 
 
 def redact_text(text: str) -> str:
-    """The text with every card number and labelled security code masked."""
+    """The text with every card number, labelled security code and API key masked."""
+    return _with_card_data_masked(_API_KEY.sub(API_KEY_MASK, text) if "syk_" in text else text)
+
+
+def _with_card_data_masked(text: str) -> str:
     # Cards first: the first group of `cvc 4242 4242 …` must not be taken for a code.
     text = _with_cards_masked(text)
     lowered = text.lower()
@@ -106,7 +117,7 @@ def _with_cards_masked(text: str) -> str:
 
 
 def redact_field(name: str, value: object) -> object:
-    """The value of a field (or path) of that name with card data masked, at any depth.
+    """The value of a field (or path) of that name with card data and keys masked, at any depth.
 
     Mappings, lists, tuples, text, bytes and numbers are looked into; a value of any other type
     comes back as it is, and is safe to show only as text that has been redacted.
@@ -115,7 +126,7 @@ def redact_field(name: str, value: object) -> object:
 
 
 def redact(value: object) -> object:
-    """The value with card data masked, at any depth; see redact_field."""
+    """The value with card data and keys masked, at any depth; see redact_field."""
     return _redacted("", value, _MAX_DEPTH)
 
 
@@ -134,13 +145,13 @@ def find_card_data(value: object) -> tuple[str, ...]:
                 for key, inner in current.items():
                     safe_key = redact_text(str(key))
                     inner_path = f"{path}.{safe_key}" if path else safe_key
-                    if safe_key != str(key):
+                    if _with_card_data_masked(str(key)) != str(key):
                         found.add(inner_path)
                     waiting.append((inner_path, inner))
             case list() | tuple():
                 waiting.extend((f"{path}[{i}]", inner) for i, inner in enumerate(current))
             case _:
-                redacted = _redacted_leaf(path, current)
+                redacted = _redacted_leaf(path, current, _with_card_data_masked)
                 # Identity first, for NaN is never equal to itself.
                 if redacted is not current and redacted != current:
                     found.add(path)
@@ -149,7 +160,7 @@ def find_card_data(value: object) -> tuple[str, ...]:
 
 def _redacted(path: str, value: object, depth_left: int) -> object:
     if not isinstance(value, Mapping | list | tuple):
-        return _redacted_leaf(path, value)
+        return _redacted_leaf(path, value, redact_text)
     if depth_left == 0:
         return DEPTH_MASK
     if isinstance(value, Mapping):
@@ -163,20 +174,20 @@ def _redacted(path: str, value: object, depth_left: int) -> object:
     return inner_values if isinstance(value, list) else tuple(inner_values)
 
 
-def _redacted_leaf(path: str, value: object) -> object:
+def _redacted_leaf(path: str, value: object, mask: Callable[[str], str]) -> object:
     match value:
         case str():
-            return _mask_by_name(path, value) or redact_text(value)
+            return _mask_by_name(path, value) or mask(value)
         case bytes():
             text = value.decode(errors="surrogateescape")
-            return (_mask_by_name(path, text) or redact_text(text)).encode(errors="surrogateescape")
+            return (_mask_by_name(path, text) or mask(text)).encode(errors="surrogateescape")
         case bool():
             return value
         case int() if abs(value) >= 10**_MAX_DIGITS:
             return value
         case int() | float():
             text = str(value)
-            redacted = _mask_by_name(path, text) or redact_text(text)
+            redacted = _mask_by_name(path, text) or mask(text)
             return value if redacted == text else redacted
         case _:
             return value

@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     service_addresses: Annotated[str, AfterValidator(_checked_addresses)] = Field(
         "", description="services of other processes, as ledger=host:port,router=host:port"
     )
+    access_key_pepper: Token | None = Field(
+        default=None, description=f"a random text of {_TOKEN_CHARACTERS_MIN} characters or more"
+    )
     metrics_port: Port | None = Field(
         default=None, description="a port number up to 65535, or 0 for any free one"
     )

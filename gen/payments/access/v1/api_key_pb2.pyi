@@ -101,7 +101,7 @@ class ApiKey(_message.Message):
     name: _builtins.str
     """What it is for, for people."""
     hint: _builtins.str
-    """The first characters of the key, by which people know it again."""
+    """The first and the last characters of the key, by which people know it again."""
     role: Global___Role.ValueType
     """What kind of caller it makes."""
     state: Global___ApiKeyState.ValueType
@@ -170,7 +170,7 @@ class Principal(_message.Message):
     role: Global___Role.ValueType
     """What kind of caller it is."""
     merchant_active: _builtins.bool
-    """Whether the merchant may ask for payments."""
+    """Whether the merchant may ask for payments; false for an operator, who has none."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it may do."""

@@ -1,0 +1,1 @@
+"""Merchants, keys, what keys allow, and what makes a call safe to repeat; pure."""

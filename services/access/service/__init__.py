@@ -1,0 +1,1 @@
+"""The use cases of access: merchants, keys, and who a caller is."""

@@ -1,0 +1,1 @@
+"""Where merchants, keys, and the calls that made them are kept."""
