@@ -1,8 +1,7 @@
 """Group commit keeps each of its promises on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,86 +12,12 @@ from services.kernel.errors import (
     Conflict,
     Internal,
     ResourceExhausted,
-    SwitchyardError,
     Unavailable,
 )
-from services.runtime.database import Connection, Database, Isolation
+from services.runtime.database import Database, Isolation
 from services.runtime.group_commit import Admission, GroupCommit, Session
 from tests.runtime.cutting_proxy import Cut, CuttingProxy
-
-_TABLES = """
-create schema trial;
-create table trial.writes (
-    id bigint generated always as identity,
-    aggregate text not null,
-    amount bigint not null check (amount > 0)
-);
-create table trial.claims (key text primary key, aggregate text not null);
-create table trial.counters (aggregate text primary key, total bigint not null);
-grant usage on schema trial to switchyard_app;
-grant select, insert, update on all tables in schema trial to switchyard_app;
-"""
-
-
-@dataclass(frozen=True)
-class Write:
-    """One row for one aggregate, perhaps under a claimed key."""
-
-    aggregate: str
-    amount: int = 1
-    claim: str | None = None
-
-
-class TrialStore:
-    """Claims keys, inserts rows, counts per aggregate by a set-wise update."""
-
-    def keys(self, unit: Write) -> tuple[str, ...]:
-        return (unit.aggregate,) if unit.claim is None else (unit.aggregate, f"claim:{unit.claim}")
-
-    async def claim(
-        self, connection: Connection, units: Sequence[Write]
-    ) -> Mapping[int, int | SwitchyardError]:
-        claimed = [(index, unit) for index, unit in enumerate(units) if unit.claim is not None]
-        won = await connection.fetch(
-            """insert into trial.claims (key, aggregate)
-               select * from unnest($1::text[], $2::text[])
-               on conflict do nothing returning key""",
-            [unit.claim for _, unit in claimed],
-            [unit.aggregate for _, unit in claimed],
-        )
-        winners = {row["key"] for row in won}
-        return {
-            index: Conflict(f"{unit.claim} is taken")
-            for index, unit in claimed
-            if unit.claim not in winners
-        }
-
-    async def write(self, connection: Connection, units: Sequence[Write]) -> Sequence[int]:
-        rows = ([unit.aggregate for unit in units], [unit.amount for unit in units])
-        await connection.execute(
-            """insert into trial.writes (aggregate, amount)
-               select * from unnest($1::text[], $2::bigint[])""",
-            *rows,
-        )
-        totals = await connection.fetch(
-            """insert into trial.counters as counter (aggregate, total)
-               select * from unnest($1::text[], $2::bigint[])
-               on conflict (aggregate) do update set total = counter.total + excluded.total
-               returning aggregate, total""",
-            *rows,
-        )
-        by_aggregate = {row["aggregate"]: row["total"] for row in totals}
-        return [by_aggregate[unit.aggregate] for unit in units]
-
-
-@pytest.fixture
-async def database(owner_url: str, application_url: str) -> AsyncIterator[Database]:
-    owner = await asyncpg.connect(owner_url)
-    await owner.execute(_TABLES)
-    await owner.close()
-    database = await Database.connect(application_url, application_name="trial")
-    yield database
-    await database.close()
+from tests.runtime.trial_store import TrialStore, Write, count
 
 
 @pytest.fixture
@@ -102,16 +27,11 @@ async def writer(database: Database) -> AsyncIterator[GroupCommit[Write, int]]:
     await writer.close()
 
 
-async def _count(database: Database, statement: str) -> int:
-    async with database.connection() as connection:
-        return int(await connection.fetchval(statement))
-
-
 async def test_an_answer_comes_only_after_the_commit(
     database: Database, writer: GroupCommit[Write, int]
 ) -> None:
     assert await writer.submit(Write("a", amount=7)) == 7
-    assert await _count(database, "select sum(amount) from trial.writes") == 7
+    assert await count(database, "select sum(amount) from trial.writes") == 7
 
 
 async def test_concurrent_units_share_transactions(writer: GroupCommit[Write, int]) -> None:
@@ -134,7 +54,7 @@ async def test_of_a_thousand_units_exactly_the_fifty_bad_ones_fail(
     refusals = [answer for answer in answers if isinstance(answer, Internal)]
     assert {type(refusal.__cause__) for refusal in refusals} == {asyncpg.CheckViolationError}
     assert len(refusals) == 50
-    assert await _count(database, "select count(*) from trial.writes") == 950
+    assert await count(database, "select count(*) from trial.writes") == 950
 
 
 async def test_units_of_one_aggregate_are_all_applied_in_order(
@@ -158,7 +78,7 @@ async def test_one_of_many_wins_a_claim_and_the_others_are_told(
     )
     assert sum(answer == 1 for answer in answers) == 1
     assert sum(isinstance(answer, Conflict) for answer in answers) == 99
-    assert await _count(database, "select count(*) from trial.writes") == 1
+    assert await count(database, "select count(*) from trial.writes") == 1
 
 
 @pytest.mark.parametrize("isolation", Isolation)
@@ -180,7 +100,7 @@ async def test_two_writers_agree_on_who_won_a_claim(
         await writer.close()
     pairs = list(zip(answers[::2], answers[1::2], strict=True))
     assert all({type(one), type(other)} == {int, Conflict} for one, other in pairs)
-    assert await _count(database, "select count(*) from trial.writes") == 200
+    assert await count(database, "select count(*) from trial.writes") == 200
 
 
 async def test_writers_that_take_turns_by_advisory_lock_never_collide(database: Database) -> None:
@@ -202,8 +122,8 @@ async def test_writers_that_take_turns_by_advisory_lock_never_collide(database: 
     for writer in writers:
         await writer.close()
     assert [writer.counts.serialization_failures for writer in writers] == [0, 0]
-    assert await _count(database, "select count(*) from trial.writes") == 400
-    assert await _count(database, "select sum(total) from trial.counters") == sum(range(401))
+    assert await count(database, "select count(*) from trial.writes") == 400
+    assert await count(database, "select sum(total) from trial.counters") == sum(range(401))
 
 
 async def test_a_full_queue_refuses_intents_and_takes_facts(database: Database) -> None:
@@ -240,7 +160,7 @@ async def test_an_intent_whose_caller_left_before_it_was_begun_is_not_written(
     fact.cancel()
     await first
     await writer.submit(Write("a"))
-    assert await _count(database, "select sum(amount) from trial.writes") == 1002
+    assert await count(database, "select sum(amount) from trial.writes") == 1002
 
 
 async def test_closing_writes_what_waits_and_refuses_newcomers(database: Database) -> None:
@@ -287,7 +207,7 @@ async def test_a_connection_cut_inside_commit_never_makes_a_caller_hear_a_lie(
         await writer.close()
     assert len(proxy.cuts_made) == 100
     assert set(proxy.cuts_made) == set(Cut)
-    assert await _count(database, "select count(*) from trial.writes") == 500
+    assert await count(database, "select count(*) from trial.writes") == 500
 
 
 async def test_a_strangers_transaction_id_is_no_proof_of_our_commit(database: Database) -> None:
