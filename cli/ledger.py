@@ -22,9 +22,17 @@ from rich.progress import Progress
 
 from cli.client import as_json, call, client_options, print_json
 from services.kernel import money
+from services.kernel.errors import InvalidArgument
 
-_TAMPERED: Final = 4
+_NOT_INTACT: Final = 4
 _VERIFY_TIMEOUT_SECONDS: Final = 6 * 3600.0
+
+_UNSEALED: Final = IntegrityFindingKind.INTEGRITY_FINDING_KIND_UNSEALED
+_STATES: Final = {
+    IntegrityState.INTEGRITY_STATE_INTACT: "intact",
+    IntegrityState.INTEGRITY_STATE_UNSEALED: "not proven intact",
+    IntegrityState.INTEGRITY_STATE_TAMPERED: "tampered with",
+}
 
 
 @click.group()
@@ -142,17 +150,29 @@ def statement(  # noqa: PLR0917 -- one parameter an option
 
 
 @ledger.command()
+@click.option(
+    "--from-block",
+    type=click.IntRange(1, money.MAX_AMOUNT_MINOR),
+    default=1,
+    show_default=True,
+    help="Begin at this block, chained to the one before it.",
+)
 @client_options
 @click.pass_context
-def verify(context: click.Context, home: Path | None, output: str) -> None:
-    """Recompute every sealed block. Exit code 4 means that somebody changed the past."""
+def verify(context: click.Context, from_block: int, home: Path | None, output: str) -> None:
+    """Recompute every sealed block.
+
+    Exit code 4 means that somebody changed the past, or that nobody can tell because what should
+    be sealed is not.
+    """
+    request = pb.VerifyIntegrityRequest(from_block_number=from_block)
     with Progress(console=Console(stderr=True), disable=output == "json") as bar:
         task = bar.add_task("verifying", total=None)
 
         async def work(channel: Channel) -> IntegrityVerdict:
             verdict = IntegrityVerdict()
             async for report in LedgerServiceStub(channel).VerifyIntegrity(
-                pb.VerifyIntegrityRequest(), timeout=_VERIFY_TIMEOUT_SECONDS
+                request, timeout=_VERIFY_TIMEOUT_SECONDS
             ):
                 verdict = report.verdict
                 progress = report.progress
@@ -171,7 +191,7 @@ def verify(context: click.Context, home: Path | None, output: str) -> None:
     else:
         _tell(verdict)
     if verdict.state != IntegrityState.INTEGRITY_STATE_INTACT:
-        context.exit(_TAMPERED)
+        context.exit(_NOT_INTACT)
 
 
 def _line(when: str, transaction: str, amount: str, held: str, about: str) -> str:
@@ -181,21 +201,31 @@ def _line(when: str, transaction: str, amount: str, held: str, about: str) -> st
 def _tell(verdict: IntegrityVerdict) -> None:
     checked = verdict.checked
     for finding in verdict.findings:
-        click.echo(f"tampering: {_finding(finding)}")
+        click.echo(_finding(finding))
+    if verdict.findings_unlisted:
+        click.echo(f"and {verdict.findings_unlisted} findings more")
     for total in verdict.sums:
-        click.echo(f"sum of all entries: {_text(total)}")
-    state = "tampered with" if verdict.findings else "intact"
+        click.echo(f"sum of all entries: {_sum(total)}")
     click.echo(
-        f"{state}: {checked.blocks_checked} blocks, {checked.transactions_checked} transactions,"
-        f" {checked.entries_checked} entries; {verdict.transactions_unsealed} transactions are"
-        " too young to be sealed"
+        f"{_STATES[verdict.state]}: {checked.blocks_checked} blocks,"
+        f" {checked.transactions_checked} transactions, {checked.entries_checked} entries;"
+        f" {verdict.transactions_unsealed} transactions are not sealed yet"
     )
 
 
 def _finding(finding: IntegrityFinding) -> str:
     kind = IntegrityFindingKind.Name(finding.kind).removeprefix("INTEGRITY_FINDING_KIND_")
     place = f" block {finding.block_number}" if finding.block_number else ""
-    return f"{kind}{place} {finding.transaction_id} {finding.message}".replace("  ", " ")
+    lead = "unproven" if finding.kind == _UNSEALED else "tampering"
+    return f"{lead}: {kind}{place} {finding.transaction_id} {finding.message}".replace("  ", " ")
+
+
+def _sum(total: Money) -> str:
+    try:
+        return _text(total)
+    except InvalidArgument:
+        # Forged rows may name a currency that there is not.
+        return f"{total.amount_minor} minor units of {total.currency}"
 
 
 def _show(transaction: Transaction) -> None:

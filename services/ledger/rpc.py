@@ -11,7 +11,7 @@ from services.kernel.ids import LedgerTransactionId
 from services.kernel.money import Currency
 from services.kernel.paging import page_size
 from services.ledger import translate
-from services.ledger.domain.seal import Verdict
+from services.ledger.domain.verification import Verdict
 from services.ledger.service import Ledger
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -9,7 +9,7 @@ from services.kernel.clock import Clock
 from services.kernel.errors import FieldViolation, InvalidArgument, NotFound, SwitchyardError
 from services.kernel.ids import LedgerTransactionId
 from services.kernel.money import Currency
-from services.ledger.domain.seal import Block, Contents, Finding, Progress, Verdict, examine, strays
+from services.ledger.domain.seal import Block, Contents
 from services.ledger.domain.statement import (
     Balance,
     StatementCursor,
@@ -18,6 +18,19 @@ from services.ledger.domain.statement import (
     TransactionFilter,
 )
 from services.ledger.domain.transaction import Posted, Transaction, TransactionDraft
+from services.ledger.domain.verification import (
+    Findings,
+    Progress,
+    Unsealed,
+    Verdict,
+    Wholeness,
+    examine,
+    missing,
+    nonzero_sums,
+    overdue,
+    strays,
+    vanished,
+)
 
 MAX_BATCH: Final = 1_000
 
@@ -55,9 +68,11 @@ class Seals(Protocol):
 
     async def count_before(self, last: Block) -> int: ...
 
-    async def count_unsealed(self, last: Block | None) -> int: ...
+    async def vanished(self) -> Block | None: ...
 
-    async def check_whole(self) -> tuple[dict[str, int], Sequence[Finding]]: ...
+    async def unsealed(self) -> Unsealed: ...
+
+    async def check_whole(self) -> Wholeness: ...
 
 
 class Ledger:
@@ -115,12 +130,12 @@ class Ledger:
 
     async def verify(self, from_number: int) -> AsyncIterator[Progress | Verdict]:
         """Recompute every block from a number on; the last report is the verdict."""
-        findings: list[Finding] = []
+        findings = Findings()
         previous = await self._seals.block(from_number - 1)
         progress = Progress(0, await self._seals.count_blocks(from_number), 0, 0)
         yield progress
         async for block, contents in self._seals.blocks(from_number):
-            findings += examine(block, previous, contents)
+            findings.add(examine(block, previous, contents))
             previous = block
             progress = replace(
                 progress,
@@ -129,13 +144,27 @@ class Ledger:
                 entries_checked=progress.entries_checked + contents.entry_count,
             )
             yield progress
+        if from_number > 1 and not progress.blocks_checked:
+            findings.add([missing(from_number)])
         if from_number <= 1 and previous is not None:
-            findings += strays(progress, await self._seals.count_before(previous))
-        sums_minor, not_whole = await self._seals.check_whole()
-        yield Verdict(
-            findings=(*findings, *not_whole),
-            checked=progress,
-            sums_minor=sums_minor,
-            transactions_unsealed=await self._seals.count_unsealed(previous),
-            sealed_through=previous.sealed_at if previous else None,
+            findings.add(strays(progress, await self._seals.count_before(previous)))
+        yield await self._conclude(findings, progress, previous)
+
+    async def _conclude(self, findings: Findings, checked: Progress, last: Block | None) -> Verdict:
+        gone = await self._seals.vanished()
+        if gone is not None:
+            findings.add([vanished(gone)])
+        unsealed = await self._seals.unsealed()
+        findings.add(overdue(unsealed))
+        whole = await self._seals.check_whole()
+        findings.add(whole.broken)
+        findings.add_unlisted(whole.broken_count - len(whole.broken))
+        findings.add(nonzero_sums(whole.sums_minor))
+        return Verdict(
+            findings=findings.listed,
+            findings_unlisted=findings.unlisted,
+            checked=checked,
+            sums_minor=whole.sums_minor,
+            transactions_unsealed=unsealed.count,
+            sealed_through=last.sealed_at if last else None,
         )

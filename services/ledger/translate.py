@@ -14,9 +14,8 @@ from payments.ledger.v1 import integrity_pb2, ledger_service_pb2, statement_pb2,
 
 from services.kernel.errors import FieldViolation, InvalidArgument, SwitchyardError
 from services.kernel.ids import LedgerTransactionId, PaymentId
-from services.kernel.money import Currency, Money
+from services.kernel.money import MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR, Currency, Money
 from services.kernel.paging import decode_page_token, encode_page_token
-from services.ledger.domain.seal import Finding, Progress, Verdict
 from services.ledger.domain.statement import (
     Balance,
     StatementCursor,
@@ -32,6 +31,7 @@ from services.ledger.domain.transaction import (
     Transaction,
     TransactionDraft,
 )
+from services.ledger.domain.verification import Finding, Progress, Verdict
 
 _PAYMENT_LEAD: Final = f"{PaymentId.prefix}_"
 
@@ -182,18 +182,16 @@ def progress_message(progress: Progress) -> integrity_pb2.IntegrityProgress:
 
 
 def verdict_message(verdict: Verdict) -> integrity_pb2.IntegrityVerdict:
-    state = (
-        integrity_pb2.INTEGRITY_STATE_INTACT
-        if verdict.intact
-        else integrity_pb2.INTEGRITY_STATE_TAMPERED
-    )
     message = integrity_pb2.IntegrityVerdict(
-        state=state,
+        state=integrity_pb2.IntegrityState.Value(f"INTEGRITY_STATE_{verdict.state}"),
         findings=[_finding_message(finding) for finding in verdict.findings],
+        findings_unlisted=verdict.findings_unlisted,
         checked=progress_message(verdict.checked),
         sums=[
             money_pb2.Money(amount_minor=total_minor, currency=currency)
             for currency, total_minor in sorted(verdict.sums_minor.items())
+            # A sum that fits no amount is far from zero, and a finding tells it.
+            if MIN_AMOUNT_MINOR <= total_minor <= MAX_AMOUNT_MINOR
         ],
         transactions_unsealed=verdict.transactions_unsealed,
     )

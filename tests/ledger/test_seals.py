@@ -1,18 +1,16 @@
 """Whoever changes the sealed past is found out, also as the database's owner with triggers off."""
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 import pytest
 from payments.ledger.v1.integrity_pb2 import IntegrityFindingKind as Kind
-from payments.ledger.v1.integrity_pb2 import IntegrityState, IntegrityVerdict
-from payments.ledger.v1.ledger_service_pb2 import VerifyIntegrityRequest
+from payments.ledger.v1.integrity_pb2 import IntegrityState
 
 from services.runtime.database import Connection
 from services.runtime.migrate import migrate
 from services.runtime.startup import StartupError
 from tests.ledger.conftest import LedgerUnderTest
 from tests.ledger.messages import sale
+from tests.ledger.sealing import seal_all, verify
 
 _INSERT_PAIR = """
 with header as (
@@ -27,46 +25,18 @@ select id, leg, account, amount, 'USD'
 """
 
 
-async def _verify(ledger: LedgerUnderTest, from_block: int = 0) -> IntegrityVerdict:
-    reports = [
-        report
-        async for report in ledger.stub.VerifyIntegrity(
-            VerifyIntegrityRequest(from_block_number=from_block)
-        )
-    ]
-    assert all(report.HasField("progress") for report in reports[:-1])
-    return reports[-1].verdict
-
-
-async def _seal_all(ledger: LedgerUnderTest) -> int:
-    blocks = 0
-    while await ledger.seals.seal_next():
-        blocks += 1
-    return blocks
-
-
 @pytest.fixture
 async def sealed(ledger: LedgerUnderTest) -> LedgerUnderTest:
     """Twelve transactions in three blocks, and one that is not sealed yet."""
     for number in range(12):
         await ledger.stub.PostTransaction(sale(f"k{number}", 1000 + number))
-    assert await _seal_all(ledger) == 3
+    assert await seal_all(ledger) == 3
     await ledger.stub.PostTransaction(sale("young"))
     return ledger
 
 
-@pytest.fixture
-async def intruder(owner_url: str) -> AsyncIterator[Connection]:
-    """The owner, who has switched every trigger off."""
-    connection = await asyncpg.connect(owner_url)
-    for table in ("ledger_transactions", "ledger_entries", "blocks"):
-        await connection.execute(f"alter table ledger.{table} disable trigger all")
-    yield connection
-    await connection.close()
-
-
 async def test_an_untouched_ledger_is_intact(sealed: LedgerUnderTest) -> None:
-    verdict = await _verify(sealed)
+    verdict = await verify(sealed)
     assert verdict.state == IntegrityState.INTEGRITY_STATE_INTACT
     assert not verdict.findings
     assert (verdict.checked.blocks_checked, verdict.checked.transactions_checked) == (3, 12)
@@ -76,8 +46,8 @@ async def test_an_untouched_ledger_is_intact(sealed: LedgerUnderTest) -> None:
 
 
 async def test_an_empty_ledger_is_intact(ledger: LedgerUnderTest) -> None:
-    assert await _seal_all(ledger) == 0
-    assert (await _verify(ledger)).state == IntegrityState.INTEGRITY_STATE_INTACT
+    assert await seal_all(ledger) == 0
+    assert (await verify(ledger)).state == IntegrityState.INTEGRITY_STATE_INTACT
 
 
 _TAMPERING = [
@@ -104,7 +74,11 @@ _TAMPERING = [
         "delete from ledger.ledger_entries where account = 'PLATFORM' and amount = 30"
         " and transaction_id = (select id from ledger.ledger_transactions"
         " where idempotency_key = 'k5')",
-        [Kind.INTEGRITY_FINDING_KIND_ROWS_REMOVED, Kind.INTEGRITY_FINDING_KIND_UNBALANCED],
+        [
+            Kind.INTEGRITY_FINDING_KIND_ROWS_REMOVED,
+            Kind.INTEGRITY_FINDING_KIND_UNBALANCED,
+            Kind.INTEGRITY_FINDING_KIND_UNBALANCED,
+        ],
     ),
     (
         "with gone as (delete from ledger.ledger_transactions where idempotency_key = 'k5'"
@@ -128,6 +102,40 @@ _TAMPERING = [
         " select gen_random_uuid(), leg, 'THIEF', amount, 'USD'"
         " from (values (1, 7), (2, -7)) as forged (leg, amount)",
         [Kind.INTEGRITY_FINDING_KIND_UNBALANCED] * 2,
+    ),
+    (
+        "update ledger.ledger_transactions set created_at = 'infinity'"
+        " where idempotency_key = 'k0'",
+        [Kind.INTEGRITY_FINDING_KIND_CONTENT_CHANGED],
+    ),
+    (
+        "update ledger.blocks set sealed_at = sealed_at - interval '1 microsecond'"
+        " where number = 2",
+        [Kind.INTEGRITY_FINDING_KIND_CHAIN_BROKEN],
+    ),
+    (
+        "update ledger.blocks set sealed_at = '4000-01-01 BC' where number = 3",
+        [Kind.INTEGRITY_FINDING_KIND_CHAIN_BROKEN],
+    ),
+    (
+        "update ledger.blocks set sealed_at = 'infinity' where number = 3",
+        [Kind.INTEGRITY_FINDING_KIND_CHAIN_BROKEN],
+    ),
+    (
+        "update ledger.blocks set from_xid = '1' where number = 1",
+        [Kind.INTEGRITY_FINDING_KIND_CHAIN_BROKEN] * 2,
+    ),
+    (
+        "update ledger.blocks set below_xid = '18446744073709551615' where number = 2",
+        [
+            Kind.INTEGRITY_FINDING_KIND_CHAIN_BROKEN,
+            Kind.INTEGRITY_FINDING_KIND_ROWS_INSERTED,
+            Kind.INTEGRITY_FINDING_KIND_CHAIN_BROKEN,
+        ],
+    ),
+    (
+        "update ledger.blocks set previous_hash = sha256('forged') where number = 1",
+        [Kind.INTEGRITY_FINDING_KIND_CHAIN_BROKEN] * 2,
     ),
     (
         "update ledger.blocks set entry_count = entry_count + 1 where number = 2",
@@ -157,7 +165,7 @@ async def test_tampering_with_the_sealed_past_is_found(
     sealed: LedgerUnderTest, intruder: Connection, statement: str, kinds: list[Kind.ValueType]
 ) -> None:
     assert await intruder.execute(statement) not in ("UPDATE 0", "DELETE 0", "INSERT 0 0")
-    verdict = await _verify(sealed)
+    verdict = await verify(sealed)
     assert verdict.state == IntegrityState.INTEGRITY_STATE_TAMPERED
     assert [finding.kind for finding in verdict.findings] == kinds
 
@@ -166,9 +174,9 @@ async def test_verification_may_begin_at_a_block(
     sealed: LedgerUnderTest, intruder: Connection
 ) -> None:
     await intruder.execute("update ledger.blocks set entry_count = 1 where number = 1")
-    assert (await _verify(sealed, from_block=2)).checked.blocks_checked == 2
-    assert not (await _verify(sealed, from_block=2)).findings
-    assert (await _verify(sealed)).findings
+    assert (await verify(sealed, from_block=2)).checked.blocks_checked == 2
+    assert not (await verify(sealed, from_block=2)).findings
+    assert (await verify(sealed)).findings
 
 
 async def test_nothing_is_sealed_below_which_a_transaction_is_still_open(
@@ -183,8 +191,8 @@ async def test_nothing_is_sealed_below_which_a_transaction_is_still_open(
     await late.execute(_INSERT_PAIR.replace(", written_in)", ")").replace(", {written_in}", ""))
     await block.commit()
     await late.close()
-    assert await _seal_all(ledger) == 1
-    verdict = await _verify(ledger)
+    assert await seal_all(ledger) == 1
+    verdict = await verify(ledger)
     assert not verdict.findings
     assert verdict.checked.transactions_checked == 2
 
@@ -202,7 +210,7 @@ async def test_a_restored_dump_begins_another_epoch_and_stays_whole(
     await sealed.seals.check_settled()
     assert await sealed.count("select max(epoch) from ledger.epochs") == 2
     await sealed.stub.PostTransaction(sale("after the move"))
-    assert await _seal_all(sealed) == 2
-    verdict = await _verify(sealed)
+    assert await seal_all(sealed) == 2
+    verdict = await verify(sealed)
     assert not verdict.findings
     assert verdict.checked.transactions_checked == 14

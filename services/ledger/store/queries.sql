@@ -93,8 +93,10 @@ select system_identifier = (select here.system_identifier from pg_control_system
   from ledger.epochs order by epoch desc limit 1;
 
 -- name: lock_sealer
--- One sealer at a time; whoever finds it taken leaves the work to the other.
-select pg_try_advisory_xact_lock($1);
+-- One sealer at a time; whoever finds it taken leaves the work to the other. One whose network is
+-- cut keeps the lock, and what it has written unfinished, no longer than its patience.
+select pg_try_advisory_xact_lock($1),
+       set_config('idle_in_transaction_session_timeout', $2, true);
 
 -- name: current_epoch
 -- The epoch that new rows are given: a restored dump begins another.
@@ -104,21 +106,26 @@ select max(epoch)::integer from ledger.epochs;
 -- Where sealing goes on.
 select max(number) from ledger.blocks;
 
+-- name: block_stands
+-- Whether a block is still the one that was seen.
+select exists (select from ledger.blocks where number = $1 and hash = $2);
+
 -- name: sealable_from
 -- The first transaction not sealed yet, of the oldest epoch that has one.
-select epoch, written_in::text::bigint as xid
+select epoch, written_in::text as xid
   from ledger.ledger_transactions
  where (epoch, written_in) >= ($1::integer, $2::text::xid8)
  order by epoch, written_in
  limit 1;
 
--- name: safe_below
--- Every transaction with an id below this one has ended: nothing can still appear there.
-select pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+-- name: horizon
+-- Every transaction with an id below this one has ended: nothing can still appear there. And when
+-- that was asked, which is when a block of this very transaction is sealed.
+select pg_snapshot_xmin(pg_current_snapshot())::text as safe_below, now() as sealed_at;
 
 -- name: block_end
 -- Past the given number of transactions a block ends, at a whole database transaction.
-select written_in::text::bigint
+select written_in::text as below_xid
   from ledger.ledger_transactions
  where epoch = $1 and written_in >= $2::text::xid8 and written_in < $3::text::xid8
  order by written_in
@@ -126,14 +133,16 @@ offset $4 limit 1;
 
 -- name: contents
 -- What the journal holds in a range. `row(…)::text` quotes its fields, so no two different rows
--- read alike; each transaction is digested on its own so that no text grows with the block.
+-- read alike; each transaction is digested on its own so that no text grows with the block. Moments
+-- and bytes are spelled out, because their own text follows settings that anybody may change.
 with headers as (
     select * from ledger.ledger_transactions
      where epoch = $1 and written_in >= $2::text::xid8 and written_in < $3::text::xid8
 ), legs as (
     select entry.transaction_id, count(*) as entry_count,
            string_agg(row(entry.id, entry.leg, entry.account, entry.amount, entry.currency,
-                          entry.created_at)::text, ',' order by entry.leg) as text
+                          extract(epoch from entry.created_at))::text,
+                      ',' order by entry.leg) as text
       from ledger.ledger_entries as entry
       join headers on headers.id = entry.transaction_id
      group by entry.transaction_id
@@ -143,8 +152,8 @@ select count(*) as transaction_count,
        sha256(coalesce(string_agg(
            sha256(convert_to(
                row(headers.id, headers.reference_id, headers.idempotency_key,
-                   headers.fingerprint, headers.leg_count, headers.written_in,
-                   headers.created_at)::text || coalesce(legs.text, ''),
+                   encode(headers.fingerprint, 'hex'), headers.leg_count, headers.written_in,
+                   extract(epoch from headers.created_at))::text || coalesce(legs.text, ''),
                'UTF8')),
            ''::bytea order by headers.written_in, headers.id), ''::bytea)) as digest
   from headers left join legs on legs.transaction_id = headers.id;
@@ -157,11 +166,13 @@ insert into ledger.blocks
 values ($1, $2, $3::text::xid8, $4::text::xid8, $5, $6, $7, $8, $9);
 
 -- name: blocks_from
--- Blocks in the order of their chain.
-select number, epoch, from_xid::text::bigint as from_xid, below_xid::text::bigint as below_xid,
-       transaction_count, entry_count, digest, previous_hash, hash, sealed_at
+-- Blocks in the order of their chain. A moment that was forged to lie beyond all calendars is
+-- brought into them, and gives another hash all the same.
+select number, epoch, from_xid::text as from_xid, below_xid::text as below_xid,
+       transaction_count, entry_count, digest, previous_hash, hash,
+       least(greatest(sealed_at, to_timestamp(0)), to_timestamp(253402300799)) as sealed_at
   from ledger.blocks
- where number >= $1
+ where number > $1
  order by number
  limit $2;
 
@@ -177,7 +188,8 @@ select currency, sum(amount)::numeric as total from ledger.ledger_entries group 
 -- Transactions that do not balance or have not the legs their header counts, and legs of none.
 select coalesce(header.id, legs.transaction_id) as id,
        header.id is null as headless,
-       header.leg_count, coalesce(legs.entry_count, 0) as entry_count
+       header.leg_count, coalesce(legs.entry_count, 0) as entry_count,
+       count(*) over () as broken_count
   from ledger.ledger_transactions as header
   full join (
        select transaction_id, sum(entry_count)::bigint as entry_count,
@@ -187,7 +199,8 @@ select coalesce(header.id, legs.transaction_id) as id,
         group by transaction_id) as legs on legs.transaction_id = header.id
  where header.id is null or legs.transaction_id is null
     or header.leg_count <> legs.entry_count or not legs.balanced
- limit 100;
+ order by id
+ limit $1;
 
 -- name: count_before
 -- All that should lie in the blocks up to one, to find what lies between them.
@@ -195,8 +208,14 @@ select count(*)
   from ledger.ledger_transactions
  where (epoch, written_in) < ($1::integer, $2::text::xid8);
 
--- name: count_unsealed
--- What is too young to be sealed.
-select count(*)
+-- name: unsealed
+-- What lies after the last block that there is by now, and what of it is older than it should be.
+with last as (
+    select epoch, below_xid from ledger.blocks order by number desc limit 1
+)
+select count(*) as count,
+       count(*) filter (where created_at < now() - $1::interval) as overdue_count,
+       least(greatest(min(created_at), to_timestamp(0)), now()) as oldest_at
   from ledger.ledger_transactions
- where (epoch, written_in) >= ($1::integer, $2::text::xid8);
+ where (epoch, written_in) >= (coalesce((select epoch from last), 0),
+                               coalesce((select below_xid from last), '0'::xid8));

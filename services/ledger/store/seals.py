@@ -1,11 +1,25 @@
-"""The hash blocks: sealing what is safely past, and reading it all again."""
+"""The hash blocks: sealing what is safely past, and reading it all again.
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+Who seals is also a witness: the last block it saw must still stand when it seals the next, or it
+seals no more. Blocks that somebody took away would otherwise be sealed anew by our own hand, rows
+changed meanwhile included.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Final
 
+from services.kernel.errors import FailedPrecondition
 from services.kernel.ids import LedgerTransactionId
-from services.ledger.domain.seal import Block, Contents, Finding, FindingKind, Range
+from services.ledger.domain.seal import Block, Contents, Range
+from services.ledger.domain.verification import (
+    LISTED_PER_KIND,
+    OVERDUE_AFTER,
+    Finding,
+    FindingKind,
+    Unsealed,
+    Wholeness,
+)
 from services.runtime.database import Connection, Database, Isolation, Record
 from services.runtime.queries import load_queries
 from services.runtime.startup import StartupError
@@ -14,6 +28,9 @@ _SQL: Final = load_queries("services.ledger.store")
 
 _SEALER_LOCK: Final = 0x1ED6E5
 _PAGE: Final = 100
+_SILENCE: Final = timedelta(seconds=10)
+# Past every transaction id that a server will ever give.
+_END_OF_EPOCH: Final = 2**62
 
 
 class Seals:
@@ -22,6 +39,7 @@ class Seals:
     def __init__(self, database: Database, *, block_size: int = 10_000) -> None:
         self._database = database
         self._block_size = block_size
+        self._witnessed: Block | None = None
 
     async def check_settled(self) -> None:
         """Refuse to write where transaction ids are counted anew and nobody has said so."""
@@ -36,19 +54,34 @@ class Seals:
         """Seal one block of what can no longer change; None when there is nothing to seal."""
 
         async def work(connection: Connection) -> Block | None:
-            if not await connection.fetchval(_SQL["lock_sealer"], _SEALER_LOCK):
+            silence_ms = str(_SILENCE // timedelta(milliseconds=1))
+            if not await connection.fetchval(_SQL["lock_sealer"], _SEALER_LOCK, silence_ms):
                 return None
+            await self._refuse_if_vanished(connection)
             # Before the snapshot of any other statement: what is below it now stays below it.
-            safe_below = await connection.fetchval(_SQL["safe_below"])
-            previous = await _last_block(connection)
-            covered = await self._next_range(connection, previous, safe_below)
+            horizon = await connection.fetchrow(_SQL["horizon"])
+            assert horizon is not None
+            previous = self._witnessed = await _last_block(connection)
+            covered = await self._next_range(connection, previous, int(horizon["safe_below"]))
             if covered is None:
                 return None
-            block = Block.seal(previous, covered, await _contents(connection, covered))
+            contents = await _contents(connection, covered)
+            block = Block.seal(previous, covered, contents, horizon["sealed_at"])
             await connection.execute(_SQL["insert_block"], *_columns(block))
             return block
 
-        return await self._database.transaction(work)
+        block = await self._database.transaction(work)
+        if block is not None:
+            self._witnessed = block
+        return block
+
+    async def _refuse_if_vanished(self, connection: Connection) -> None:
+        known = self._witnessed
+        if known is not None and not await _stands(connection, known):
+            raise FailedPrecondition(
+                f"ledger block {known.number} of hash {known.hash.hex()} is gone or another now:"
+                " nothing is sealed until it is back, or until this process starts anew"
+            )
 
     async def _next_range(
         self, connection: Connection, previous: Block | None, safe_below: int
@@ -57,37 +90,49 @@ class Seals:
         first = await connection.fetchrow(_SQL["sealable_from"], after[0], str(after[1]))
         if first is None:
             return None
-        epoch, first_xid = first["epoch"], first["xid"]
-        if epoch == await connection.fetchval(_SQL["current_epoch"]):
-            if first_xid >= safe_below:
-                return None
-            limit = safe_below
-        else:
-            # An epoch that is over gets no more rows; one past its last id closes it.
-            limit = 2**62
+        epoch, first_xid = first["epoch"], int(first["xid"])
+        # An epoch that is over gets no more rows; one past its last id closes it.
+        current_epoch = await connection.fetchval(_SQL["current_epoch"])
+        limit = safe_below if epoch == current_epoch else _END_OF_EPOCH
+        if first_xid >= limit or epoch > current_epoch:
+            return None
         from_xid = after[1] if epoch == after[0] else 0
         end = await connection.fetchval(
             _SQL["block_end"], epoch, str(from_xid), str(limit), self._block_size
         )
         # A transaction larger than a block is sealed whole all the same.
-        below_xid = limit if end is None else max(end, first_xid + 1)
+        below_xid = limit if end is None else max(int(end), first_xid + 1)
         return Range(epoch, from_xid, below_xid)
 
+    async def vanished(self) -> Block | None:
+        """The block that this process saw last, when it stands no longer."""
+        known = self._witnessed
+        if known is None:
+            return None
+        async with self._database.connection() as connection:
+            return None if await _stands(connection, known) else known
+
     async def blocks(self, from_number: int) -> AsyncIterator[tuple[Block, Contents]]:
-        """Every block from a number on, with what its range holds now."""
-        while True:
-            async with self._database.connection() as connection:
-                rows = await connection.fetch(_SQL["blocks_from"], from_number, _PAGE)
-                for row in rows:
-                    block = _block(row)
-                    yield block, await _contents(connection, block.range)
-            if len(rows) < _PAGE:
-                return
-            from_number = rows[-1]["number"] + 1
+        """Every block from a number on, with what its range holds now.
+
+        No connection is held while the reader has the block: it may be slow, and there are few.
+        """
+        after = from_number - 1
+        while page := await self._page(after):
+            for block in page:
+                async with self._database.connection() as connection:
+                    contents = await _contents(connection, block.range)
+                yield block, contents
+            after = page[-1].number
+
+    async def _page(self, after: int) -> list[Block]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_SQL["blocks_from"], after, _PAGE)
+        return [_block(row) for row in rows]
 
     async def block(self, number: int) -> Block | None:
         async with self._database.connection() as connection:
-            rows = await connection.fetch(_SQL["blocks_from"], number, 1)
+            rows = await connection.fetch(_SQL["blocks_from"], number - 1, 1)
         return _block(rows[0]) if rows and rows[0]["number"] == number else None
 
     async def count_blocks(self, from_number: int) -> int:
@@ -103,21 +148,23 @@ class Seals:
                 )
             )
 
-    async def count_unsealed(self, last: Block | None) -> int:
-        """How many transactions came after the last block."""
-        after = (0, 0) if last is None else (last.range.epoch, last.range.below_xid)
+    async def unsealed(self) -> Unsealed:
+        """What lies after the last block."""
         async with self._database.connection() as connection:
-            return int(await connection.fetchval(_SQL["count_unsealed"], after[0], str(after[1])))
+            row = await connection.fetchrow(_SQL["unsealed"], OVERDUE_AFTER)
+        assert row is not None
+        return Unsealed(row["count"], row["overdue_count"], row["oldest_at"])
 
-    async def check_whole(self) -> tuple[dict[str, int], Sequence[Finding]]:
+    async def check_whole(self) -> Wholeness:
         """The sum per currency, and every transaction that is not whole, in one snapshot."""
 
-        async def work(connection: Connection) -> tuple[dict[str, int], Sequence[Finding]]:
+        async def work(connection: Connection) -> Wholeness:
             sums = await connection.fetch(_SQL["sums"])
-            broken = await connection.fetch(_SQL["not_whole"])
-            return (
+            broken = await connection.fetch(_SQL["not_whole"], LISTED_PER_KIND)
+            return Wholeness(
                 {row["currency"]: int(row["total"]) for row in sums},
                 [_not_whole(row) for row in broken],
+                broken[0]["broken_count"] if broken else 0,
             )
 
         return await self._database.transaction(work, isolation=Isolation.REPEATABLE_READ)
@@ -138,8 +185,12 @@ async def _last_block(connection: Connection) -> Block | None:
     number = await connection.fetchval(_SQL["last_block_number"])
     if number is None:
         return None
-    (row,) = await connection.fetch(_SQL["blocks_from"], number, 1)
+    (row,) = await connection.fetch(_SQL["blocks_from"], number - 1, 1)
     return _block(row)
+
+
+async def _stands(connection: Connection, block: Block) -> bool:
+    return bool(await connection.fetchval(_SQL["block_stands"], block.number, block.hash))
 
 
 async def _contents(connection: Connection, covered: Range) -> Contents:
@@ -151,18 +202,18 @@ async def _contents(connection: Connection, covered: Range) -> Contents:
 
 
 def _block(row: Record) -> Block:
-    sealed_at: datetime = row["sealed_at"]
     return Block(
         row["number"],
-        Range(row["epoch"], row["from_xid"], row["below_xid"]),
+        Range(row["epoch"], int(row["from_xid"]), int(row["below_xid"])),
         Contents(row["transaction_count"], row["entry_count"], row["digest"]),
+        row["sealed_at"],
         row["previous_hash"],
         row["hash"],
-        sealed_at,
     )
 
 
 def _columns(block: Block) -> tuple[object, ...]:
+    # When it was sealed the database writes by itself: the same moment that the hash was given.
     return (
         block.number,
         block.range.epoch,

@@ -26,21 +26,21 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from payments.core.v1 import money_pb2 as payments_dot_core_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"payments/ledger/v1/integrity.proto\x12\x12payments.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpayments/core/v1/money.proto\"\xb9\x01\n\x11IntegrityProgress\x12%\n\x0e\x62locks_checked\x18\x01 \x01(\x03R\rblocksChecked\x12!\n\x0c\x62locks_total\x18\x02 \x01(\x03R\x0b\x62locksTotal\x12\x31\n\x14transactions_checked\x18\x03 \x01(\x03R\x13transactionsChecked\x12\'\n\x0f\x65ntries_checked\x18\x04 \x01(\x03R\x0e\x65ntriesChecked\"\xf4\x02\n\x10IntegrityVerdict\x12\x38\n\x05state\x18\x01 \x01(\x0e\x32\".payments.ledger.v1.IntegrityStateR\x05state\x12@\n\x08\x66indings\x18\x02 \x03(\x0b\x32$.payments.ledger.v1.IntegrityFindingR\x08\x66indings\x12?\n\x07\x63hecked\x18\x03 \x01(\x0b\x32%.payments.ledger.v1.IntegrityProgressR\x07\x63hecked\x12+\n\x04sums\x18\x04 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x04sums\x12\x33\n\x15transactions_unsealed\x18\x05 \x01(\x03R\x14transactionsUnsealed\x12\x41\n\x0esealed_through\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rsealedThrough\"\xca\x01\n\x10IntegrityFinding\x12<\n\x04kind\x18\x01 \x01(\x0e\x32(.payments.ledger.v1.IntegrityFindingKindR\x04kind\x12!\n\x0c\x62lock_number\x18\x02 \x01(\x03R\x0b\x62lockNumber\x12\x14\n\x05\x65poch\x18\x03 \x01(\x03R\x05\x65poch\x12%\n\x0etransaction_id\x18\x04 \x01(\tR\rtransactionId\x12\x18\n\x07message\x18\x05 \x01(\tR\x07message*k\n\x0eIntegrityState\x12\x1f\n\x1bINTEGRITY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16INTEGRITY_STATE_INTACT\x10\x01\x12\x1c\n\x18INTEGRITY_STATE_TAMPERED\x10\x02*\x8d\x02\n\x14IntegrityFindingKind\x12&\n\"INTEGRITY_FINDING_KIND_UNSPECIFIED\x10\x00\x12*\n&INTEGRITY_FINDING_KIND_CONTENT_CHANGED\x10\x01\x12\'\n#INTEGRITY_FINDING_KIND_ROWS_REMOVED\x10\x02\x12(\n$INTEGRITY_FINDING_KIND_ROWS_INSERTED\x10\x03\x12\'\n#INTEGRITY_FINDING_KIND_CHAIN_BROKEN\x10\x04\x12%\n!INTEGRITY_FINDING_KIND_UNBALANCED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"payments/ledger/v1/integrity.proto\x12\x12payments.ledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpayments/core/v1/money.proto\"\xb9\x01\n\x11IntegrityProgress\x12%\n\x0e\x62locks_checked\x18\x01 \x01(\x03R\rblocksChecked\x12!\n\x0c\x62locks_total\x18\x02 \x01(\x03R\x0b\x62locksTotal\x12\x31\n\x14transactions_checked\x18\x03 \x01(\x03R\x13transactionsChecked\x12\'\n\x0f\x65ntries_checked\x18\x04 \x01(\x03R\x0e\x65ntriesChecked\"\xa1\x03\n\x10IntegrityVerdict\x12\x38\n\x05state\x18\x01 \x01(\x0e\x32\".payments.ledger.v1.IntegrityStateR\x05state\x12@\n\x08\x66indings\x18\x02 \x03(\x0b\x32$.payments.ledger.v1.IntegrityFindingR\x08\x66indings\x12?\n\x07\x63hecked\x18\x03 \x01(\x0b\x32%.payments.ledger.v1.IntegrityProgressR\x07\x63hecked\x12+\n\x04sums\x18\x04 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x04sums\x12\x33\n\x15transactions_unsealed\x18\x05 \x01(\x03R\x14transactionsUnsealed\x12\x41\n\x0esealed_through\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rsealedThrough\x12+\n\x11\x66indings_unlisted\x18\x07 \x01(\x03R\x10\x66indingsUnlisted\"\xca\x01\n\x10IntegrityFinding\x12<\n\x04kind\x18\x01 \x01(\x0e\x32(.payments.ledger.v1.IntegrityFindingKindR\x04kind\x12!\n\x0c\x62lock_number\x18\x02 \x01(\x03R\x0b\x62lockNumber\x12\x14\n\x05\x65poch\x18\x03 \x01(\x03R\x05\x65poch\x12%\n\x0etransaction_id\x18\x04 \x01(\tR\rtransactionId\x12\x18\n\x07message\x18\x05 \x01(\tR\x07message*\x89\x01\n\x0eIntegrityState\x12\x1f\n\x1bINTEGRITY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16INTEGRITY_STATE_INTACT\x10\x01\x12\x1c\n\x18INTEGRITY_STATE_TAMPERED\x10\x02\x12\x1c\n\x18INTEGRITY_STATE_UNSEALED\x10\x03*\xb2\x02\n\x14IntegrityFindingKind\x12&\n\"INTEGRITY_FINDING_KIND_UNSPECIFIED\x10\x00\x12*\n&INTEGRITY_FINDING_KIND_CONTENT_CHANGED\x10\x01\x12\'\n#INTEGRITY_FINDING_KIND_ROWS_REMOVED\x10\x02\x12(\n$INTEGRITY_FINDING_KIND_ROWS_INSERTED\x10\x03\x12\'\n#INTEGRITY_FINDING_KIND_CHAIN_BROKEN\x10\x04\x12%\n!INTEGRITY_FINDING_KIND_UNBALANCED\x10\x05\x12#\n\x1fINTEGRITY_FINDING_KIND_UNSEALED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'payments.ledger.v1.integrity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INTEGRITYSTATE']._serialized_start=889
-  _globals['_INTEGRITYSTATE']._serialized_end=996
-  _globals['_INTEGRITYFINDINGKIND']._serialized_start=999
-  _globals['_INTEGRITYFINDINGKIND']._serialized_end=1268
+  _globals['_INTEGRITYSTATE']._serialized_start=935
+  _globals['_INTEGRITYSTATE']._serialized_end=1072
+  _globals['_INTEGRITYFINDINGKIND']._serialized_start=1075
+  _globals['_INTEGRITYFINDINGKIND']._serialized_end=1381
   _globals['_INTEGRITYPROGRESS']._serialized_start=122
   _globals['_INTEGRITYPROGRESS']._serialized_end=307
   _globals['_INTEGRITYVERDICT']._serialized_start=310
-  _globals['_INTEGRITYVERDICT']._serialized_end=682
-  _globals['_INTEGRITYFINDING']._serialized_start=685
-  _globals['_INTEGRITYFINDING']._serialized_end=887
+  _globals['_INTEGRITYVERDICT']._serialized_end=727
+  _globals['_INTEGRITYFINDING']._serialized_start=730
+  _globals['_INTEGRITYFINDING']._serialized_end=932
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,10 @@ class _IntegrityStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Integr
     """Every block is what was sealed, and every transaction balances."""
     INTEGRITY_STATE_TAMPERED: _IntegrityState.ValueType  # 2
     """Something was changed, removed or inserted; the findings say what."""
+    INTEGRITY_STATE_UNSEALED: _IntegrityState.ValueType  # 3
+    """Nothing contradicts the seals, but transactions that should long be sealed are not: the sealer
+    does not run, or blocks were deleted.
+    """
 
 class IntegrityState(_IntegrityState, metaclass=_IntegrityStateEnumTypeWrapper):
     """IntegrityState is the verdict in a word."""
@@ -43,6 +47,10 @@ INTEGRITY_STATE_INTACT: IntegrityState.ValueType  # 1
 """Every block is what was sealed, and every transaction balances."""
 INTEGRITY_STATE_TAMPERED: IntegrityState.ValueType  # 2
 """Something was changed, removed or inserted; the findings say what."""
+INTEGRITY_STATE_UNSEALED: IntegrityState.ValueType  # 3
+"""Nothing contradicts the seals, but transactions that should long be sealed are not: the sealer
+does not run, or blocks were deleted.
+"""
 Global___IntegrityState: _TypeAlias = IntegrityState  # noqa: Y015
 
 class _IntegrityFindingKind:
@@ -60,9 +68,13 @@ class _IntegrityFindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_
     INTEGRITY_FINDING_KIND_ROWS_INSERTED: _IntegrityFindingKind.ValueType  # 3
     """A block holds more rows than were sealed."""
     INTEGRITY_FINDING_KIND_CHAIN_BROKEN: _IntegrityFindingKind.ValueType  # 4
-    """A block does not carry the hash of the block before it, or one is missing."""
+    """A block was changed, does not carry the hash of the block before it, or is missing."""
     INTEGRITY_FINDING_KIND_UNBALANCED: _IntegrityFindingKind.ValueType  # 5
-    """A transaction does not sum to zero, or has not the entries that its header counts."""
+    """A transaction or the ledger as a whole does not sum to zero, or a transaction has not the
+    entries that its header counts.
+    """
+    INTEGRITY_FINDING_KIND_UNSEALED: _IntegrityFindingKind.ValueType  # 6
+    """Transactions written more than five minutes ago are in no block; the message says since when."""
 
 class IntegrityFindingKind(_IntegrityFindingKind, metaclass=_IntegrityFindingKindEnumTypeWrapper):
     """IntegrityFindingKind is a way in which a ledger can have been tampered with."""
@@ -76,9 +88,13 @@ INTEGRITY_FINDING_KIND_ROWS_REMOVED: IntegrityFindingKind.ValueType  # 2
 INTEGRITY_FINDING_KIND_ROWS_INSERTED: IntegrityFindingKind.ValueType  # 3
 """A block holds more rows than were sealed."""
 INTEGRITY_FINDING_KIND_CHAIN_BROKEN: IntegrityFindingKind.ValueType  # 4
-"""A block does not carry the hash of the block before it, or one is missing."""
+"""A block was changed, does not carry the hash of the block before it, or is missing."""
 INTEGRITY_FINDING_KIND_UNBALANCED: IntegrityFindingKind.ValueType  # 5
-"""A transaction does not sum to zero, or has not the entries that its header counts."""
+"""A transaction or the ledger as a whole does not sum to zero, or a transaction has not the
+entries that its header counts.
+"""
+INTEGRITY_FINDING_KIND_UNSEALED: IntegrityFindingKind.ValueType  # 6
+"""Transactions written more than five minutes ago are in no block; the message says since when."""
 Global___IntegrityFindingKind: _TypeAlias = IntegrityFindingKind  # noqa: Y015
 
 @_typing.final
@@ -127,13 +143,16 @@ class IntegrityVerdict(_message.Message):
     SUMS_FIELD_NUMBER: _builtins.int
     TRANSACTIONS_UNSEALED_FIELD_NUMBER: _builtins.int
     SEALED_THROUGH_FIELD_NUMBER: _builtins.int
+    FINDINGS_UNLISTED_FIELD_NUMBER: _builtins.int
     state: Global___IntegrityState.ValueType
     """Whether the ledger is what was sealed."""
     transactions_unsealed: _builtins.int
     """How many transactions are too young to be sealed, and were checked for balance alone."""
+    findings_unlisted: _builtins.int
+    """How many more signs were found than are listed."""
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___IntegrityFinding]:
-        """Every sign of tampering, in the order of the blocks."""
+        """The signs of tampering, in the order of the blocks; of each kind at most a hundred."""
 
     @_builtins.property
     def checked(self) -> Global___IntegrityProgress:
@@ -141,7 +160,9 @@ class IntegrityVerdict(_message.Message):
 
     @_builtins.property
     def sums(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
-        """The sum of all entries, one per currency; each is zero in a ledger that is whole."""
+        """The sum of all entries, one per currency; each is zero in a ledger that is whole. A sum too large
+        for an amount is told by a finding alone.
+        """
 
     @_builtins.property
     def sealed_through(self) -> _timestamp_pb2.Timestamp:
@@ -156,10 +177,11 @@ class IntegrityVerdict(_message.Message):
         sums: _abc.Iterable[_money_pb2.Money] | None = ...,
         transactions_unsealed: _builtins.int = ...,
         sealed_through: _timestamp_pb2.Timestamp | None = ...,
+        findings_unlisted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["checked", b"checked", "sealed_through", b"sealed_through"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked", b"checked", "findings", b"findings", "sealed_through", b"sealed_through", "state", b"state", "sums", b"sums", "transactions_unsealed", b"transactions_unsealed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked", b"checked", "findings", b"findings", "findings_unlisted", b"findings_unlisted", "sealed_through", b"sealed_through", "state", b"state", "sums", b"sums", "transactions_unsealed", b"transactions_unsealed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
