@@ -33,7 +33,8 @@ from rich.table import Table
 from services.kernel.clock import SystemClock
 from services.kernel.money import Currency, Money
 from services.ledger.domain.transaction import EntryDraft, TransactionDraft
-from services.ledger.store.journal import Journal, JournalWriter
+from services.ledger.store.journal import Journal
+from services.ledger.store.writer import JournalWriter
 from services.ledger.translate import event_payload
 from services.runtime.database import Connection, Database, Isolation, is_retryable
 from services.runtime.embedded_postgres import EmbeddedPostgres

@@ -126,7 +126,7 @@ async def _open_ledger(system: System) -> AsyncIterator[None]:
     await seals.check_settled()
     system.registry.register(
         add_LedgerServiceServicer_to_server,
-        LedgerServicer(Ledger(journal, seals, system.clock)),
+        LedgerServicer(Ledger(journal, seals)),
     )
     try:
         async with sealer(seals):

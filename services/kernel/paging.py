@@ -38,14 +38,14 @@ def decode_page_token(token: str, filters: str, *, length: int) -> tuple[str, ..
     try:
         parts = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (ValueError, RecursionError):
-        raise _invalid() from None
+        raise invalid_page_token() from None
     if (
         not isinstance(parts, list)
         or len(parts) != length + 1
         or not all(isinstance(part, str) for part in parts)
         or parts[0] != _tie(filters)
     ):
-        raise _invalid()
+        raise invalid_page_token()
     return tuple(parts[1:])
 
 
@@ -53,7 +53,8 @@ def _tie(filters: str) -> str:
     return hashlib.sha256(filters.encode()).hexdigest()[:16]
 
 
-def _invalid() -> InvalidArgument:
+def invalid_page_token() -> InvalidArgument:
+    """The refusal of a token, also of one whose parts turn out to be no place in the list."""
     message = "was not made by this method for these filters"
     return InvalidArgument(
         f"the page token {message}",

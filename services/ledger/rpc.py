@@ -46,14 +46,14 @@ class LedgerServicer(LedgerServiceServicer):
     async def ListTransactions(
         self, request: pb.ListTransactionsRequest, context: Context
     ) -> pb.ListTransactionsResponse:
-        transactions, after = await self._ledger.list_transactions(
+        page = await self._ledger.list_transactions(
             translate.transaction_filter(request),
             translate.transactions_after(request),
             page_size(request.page_size),
         )
         return pb.ListTransactionsResponse(
-            transactions=[translate.transaction_message(found) for found in transactions],
-            next_page_token=translate.transactions_token(request, after),
+            transactions=[translate.transaction_message(found) for found in page.transactions],
+            next_page_token=translate.transactions_token(request, page.next_cursor),
         )
 
     async def GetBalance(
@@ -69,7 +69,7 @@ class LedgerServicer(LedgerServiceServicer):
     ) -> pb.ListEntriesResponse:
         page = await self._ledger.statement(
             translate.statement_filter(request),
-            translate.statement_cursor(request),
+            translate.statement_after(request),
             page_size(request.page_size),
         )
         return pb.ListEntriesResponse(

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
-from services.kernel.clock import Clock
 from services.kernel.errors import FieldViolation, InvalidArgument, NotFound, SwitchyardError
 from services.kernel.ids import LedgerTransactionId
 from services.kernel.money import Currency
@@ -15,9 +14,16 @@ from services.ledger.domain.statement import (
     StatementCursor,
     StatementFilter,
     StatementPage,
+    TransactionCursor,
     TransactionFilter,
+    TransactionPage,
 )
-from services.ledger.domain.transaction import Posted, Transaction, TransactionDraft
+from services.ledger.domain.transaction import (
+    Posted,
+    Transaction,
+    TransactionDraft,
+    require_account,
+)
 from services.ledger.domain.verification import (
     Findings,
     Progress,
@@ -47,13 +53,15 @@ class Journal(Protocol):
     async def find(self, transaction_id: LedgerTransactionId) -> Transaction | None: ...
 
     async def list_transactions(
-        self, wanted: TransactionFilter, after: LedgerTransactionId | None, limit: int
-    ) -> Sequence[Transaction]: ...
+        self, wanted: TransactionFilter, after: TransactionCursor | None, limit: int
+    ) -> TransactionPage: ...
 
-    async def balance(self, account: str, currency: Currency, as_of: datetime) -> Balance: ...
+    async def balance(
+        self, account: str, currency: Currency, as_of: datetime | None
+    ) -> Balance: ...
 
     async def statement(
-        self, wanted: StatementFilter, cursor: StatementCursor | None, limit: int
+        self, wanted: StatementFilter, after: StatementCursor | None, limit: int
     ) -> StatementPage: ...
 
 
@@ -78,15 +86,17 @@ class Seals(Protocol):
 class Ledger:
     """Adds balanced transactions, and adds accounts up."""
 
-    def __init__(self, journal: Journal, seals: Seals, clock: Clock) -> None:
+    def __init__(self, journal: Journal, seals: Seals) -> None:
         self._journal = journal
         self._seals = seals
-        self._clock = clock
 
     async def post(self, draft: TransactionDraft) -> tuple[Transaction, bool]:
         """Write the draft; returns what stands under its key, and whether it stood before."""
         posted = await self._journal.post(draft)
-        return await self.get(posted.transaction_id), posted.replayed
+        if posted.replayed:
+            return await self.get(posted.transaction_id), True
+        # What is committed is not read again: a read that fails would be told as a failed write.
+        return Transaction.written(draft, posted), False
 
     async def post_batch(
         self, drafts: Sequence[TransactionDraft | SwitchyardError]
@@ -111,22 +121,21 @@ class Ledger:
         return found
 
     async def list_transactions(
-        self, wanted: TransactionFilter, after: LedgerTransactionId | None, limit: int
-    ) -> tuple[Sequence[Transaction], LedgerTransactionId | None]:
-        """A page of transactions, and the one after which the next page begins."""
-        found = await self._journal.list_transactions(wanted, after, limit + 1)
-        page = found[:limit]
-        return page, page[-1].id if len(found) > limit else None
+        self, wanted: TransactionFilter, after: TransactionCursor | None, limit: int
+    ) -> TransactionPage:
+        """A page of transactions in the order in which they were written."""
+        return await self._journal.list_transactions(wanted, after, limit)
 
     async def balance(self, account: str, currency: Currency, as_of: datetime | None) -> Balance:
         """What the account holds, or held at a moment."""
-        return await self._journal.balance(account, currency, as_of or self._clock.now())
+        require_account(account)
+        return await self._journal.balance(account, currency, as_of)
 
     async def statement(
-        self, wanted: StatementFilter, cursor: StatementCursor | None, limit: int
+        self, wanted: StatementFilter, after: StatementCursor | None, limit: int
     ) -> StatementPage:
         """The account's entries with the balance after each."""
-        return await self._journal.statement(wanted, cursor, limit)
+        return await self._journal.statement(wanted, after, limit)
 
     async def verify(self, from_number: int) -> AsyncIterator[Progress | Verdict]:
         """Recompute every block from a number on; the last report is the verdict."""

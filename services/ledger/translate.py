@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
+from uuid import UUID
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,14 +14,15 @@ from payments.events.v1 import envelope_pb2, ledger_event_pb2
 from payments.ledger.v1 import integrity_pb2, ledger_service_pb2, statement_pb2, transaction_pb2
 
 from services.kernel.errors import FieldViolation, InvalidArgument, SwitchyardError
-from services.kernel.ids import LedgerTransactionId, PaymentId
+from services.kernel.ids import PaymentId
 from services.kernel.money import MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR, Currency, Money
-from services.kernel.paging import decode_page_token, encode_page_token
+from services.kernel.paging import decode_page_token, encode_page_token, invalid_page_token
 from services.ledger.domain.statement import (
     Balance,
     StatementCursor,
     StatementFilter,
     StatementLine,
+    TransactionCursor,
     TransactionFilter,
 )
 from services.ledger.domain.transaction import (
@@ -34,6 +36,10 @@ from services.ledger.domain.transaction import (
 from services.ledger.domain.verification import Finding, Progress, Verdict
 
 _PAYMENT_LEAD: Final = f"{PaymentId.prefix}_"
+
+# What PostgreSQL's integer and xid8 hold.
+_EPOCHS: Final = range(2**31)
+_WRITINGS: Final = range(2**64)
 
 # A draft comes on its own or in a batch; both have the same fields.
 DraftMessage = ledger_service_pb2.PostTransactionRequest | transaction_pb2.TransactionDraft
@@ -110,16 +116,27 @@ def transaction_filter(
 
 def transactions_after(
     request: ledger_service_pb2.ListTransactionsRequest,
-) -> LedgerTransactionId | None:
+) -> TransactionCursor | None:
     """The transaction after which the page begins."""
-    cursor = decode_page_token(request.page_token, _filters(request), length=1)
-    return None if cursor is None else LedgerTransactionId.parse(cursor[0])
+    parts = decode_page_token(request.page_token, _filters(request), length=3)
+    if parts is None:
+        return None
+    try:
+        cursor = TransactionCursor(int(parts[0]), int(parts[1]), UUID(parts[2]))
+    except ValueError:
+        raise invalid_page_token() from None
+    if cursor.epoch not in _EPOCHS or cursor.written_in not in _WRITINGS:
+        raise invalid_page_token()
+    return cursor
 
 
 def transactions_token(
-    request: ledger_service_pb2.ListTransactionsRequest, after: LedgerTransactionId | None
+    request: ledger_service_pb2.ListTransactionsRequest, after: TransactionCursor | None
 ) -> str:
-    return "" if after is None else encode_page_token(_filters(request), (after,))
+    if after is None:
+        return ""
+    parts = (str(after.epoch), str(after.written_in), after.transaction_uuid.hex)
+    return encode_page_token(_filters(request), parts)
 
 
 def balance_as_of(request: ledger_service_pb2.GetBalanceRequest) -> datetime | None:
@@ -145,18 +162,24 @@ def statement_filter(request: ledger_service_pb2.ListEntriesRequest) -> Statemen
     )
 
 
-def statement_cursor(request: ledger_service_pb2.ListEntriesRequest) -> StatementCursor | None:
-    """The line with which the page begins."""
-    cursor = decode_page_token(request.page_token, _filters(request), length=2)
-    return None if cursor is None else StatementCursor(datetime.fromisoformat(cursor[0]), cursor[1])
+def statement_after(request: ledger_service_pb2.ListEntriesRequest) -> StatementCursor | None:
+    """The line after which the page begins."""
+    parts = decode_page_token(request.page_token, _filters(request), length=2)
+    if parts is None:
+        return None
+    try:
+        created_at = datetime.fromisoformat(parts[0]).astimezone(UTC)
+        return StatementCursor(created_at, UUID(parts[1]))
+    except (ValueError, OverflowError):
+        raise invalid_page_token() from None
 
 
 def statement_token(
-    request: ledger_service_pb2.ListEntriesRequest, cursor: StatementCursor | None
+    request: ledger_service_pb2.ListEntriesRequest, after: StatementCursor | None
 ) -> str:
-    if cursor is None:
+    if after is None:
         return ""
-    parts = (cursor.created_at.isoformat(), cursor.entry_uuid)
+    parts = (after.created_at.isoformat(), after.entry_uuid.hex)
     return encode_page_token(_filters(request), parts)
 
 

@@ -45,7 +45,7 @@ async def open_ledger(application_url: str) -> AsyncIterator[LedgerUnderTest]:
     registry = Registry(Middleware(Telemetry.create("test")))
     registry.register(
         add_LedgerServiceServicer_to_server,
-        LedgerServicer(Ledger(journal, seals, SystemClock())),
+        LedgerServicer(Ledger(journal, seals)),
     )
     async with connect_in_process(registry) as channel:
         yield LedgerUnderTest(database, journal, seals, LedgerServiceStub(channel))

@@ -36,12 +36,13 @@ async def test_no_acknowledged_transaction_is_lost_or_doubled_by_cuts_and_restar
             server = await EmbeddedPostgres.start(home)
         await _cut(proxy, 1)
     acknowledged = _acknowledged(short_tmp_path)
-    stored = await _stored(server)
+    stored, sums_minor = await _stored(server), await _sums_minor(server)
     await server.stop()
     assert len(proxy.cuts_made) > _CUTS
     assert set(proxy.cuts_made) == set(Cut)
     assert len(acknowledged) > 200
     assert {key: stored.get(key) for key in acknowledged} == acknowledged
+    assert sums_minor == {"USD": 0, "EUR": 0}
 
 
 @asynccontextmanager
@@ -111,3 +112,12 @@ async def _stored(server: EmbeddedPostgres) -> dict[str, str]:
     await connection.close()
     assert len(rows) == total == events
     return {row["idempotency_key"]: f"ltx_{row['id'].hex}" for row in rows}
+
+
+async def _sums_minor(server: EmbeddedPostgres) -> dict[str, int]:
+    connection = await asyncpg.connect(server.owner_url)
+    rows = await connection.fetch(
+        "select currency, sum(amount) as total from ledger.ledger_entries group by currency"
+    )
+    await connection.close()
+    return {row["currency"]: int(row["total"]) for row in rows}

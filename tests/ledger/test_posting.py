@@ -1,6 +1,7 @@
 """Posting: once per key, whole or not at all, each of a batch on its own."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from payments.core.v1.error_reason_pb2 import ErrorReason
@@ -11,8 +12,16 @@ from payments.ledger.v1.ledger_service_pb2 import (
     PostTransactionRequest,
 )
 
-from services.kernel.errors import Conflict, InvalidArgument, NotFound, Reason
+from services.kernel.clock import SystemClock
+from services.kernel.errors import Conflict, InvalidArgument, NotFound, Reason, Unavailable
+from services.ledger.domain.transaction import MAX_LEG_MINOR, Posted
+from services.ledger.service import Ledger
+from services.ledger.store.journal import Journal
+from services.ledger.store.seals import Seals
+from services.ledger.translate import event_payload
+from services.runtime.database import Database
 from services.runtime.rpc import typed_errors
+from tests.ledger import drafts
 from tests.ledger.conftest import LedgerUnderTest
 from tests.ledger.messages import entry, sale, sale_draft
 
@@ -38,6 +47,40 @@ async def test_the_same_key_and_body_replays(ledger: LedgerUnderTest) -> None:
     assert again.replayed
     assert again.transaction == first.transaction
     assert await ledger.count("select count(*) from ledger.ledger_transactions") == 1
+
+
+async def test_a_posting_is_answered_without_reading_it_again(
+    application_url: str,
+) -> None:
+    """Once it is committed nothing may fail it; a replay is read, and may be asked for again."""
+    database = await Database.connect(
+        application_url, application_name="one", pool_size=1, patience=timedelta(milliseconds=200)
+    )
+    journal = Journal(database, event_payload, SystemClock())
+    ledger = Ledger(journal, Seals(database))
+    async with database.connection():
+        transaction, replayed = await ledger.post(drafts.sale("k"))
+        with pytest.raises(Unavailable):
+            await ledger.post(drafts.sale("k"))
+    assert not replayed
+    assert await ledger.post(drafts.sale("k")) == (transaction, True)
+    await journal.close()
+    await database.close()
+
+
+async def test_a_batch_is_bounded_by_its_legs_and_a_larger_transaction_goes_alone(
+    application_url: str,
+) -> None:
+    database = await Database.connect(application_url, application_name="bounded")
+    journal = Journal(database, event_payload, SystemClock(), batch_legs=7)
+    large = drafts.draft("large", *drafts.sale("large").entries * 3)
+    asked = [*(drafts.sale(f"k{number}") for number in range(5)), large]
+    outcomes = await journal.post_each(asked)
+    assert all(isinstance(outcome, Posted) for outcome in outcomes)
+    # Two and two and one of three legs, then nine at once.
+    assert journal.writer.counts.batches == 4
+    await journal.close()
+    await database.close()
 
 
 async def test_the_same_key_with_another_body_is_a_conflict_that_names_the_fields(
@@ -134,6 +177,15 @@ _BAD_REQUESTS = [
         ),
         "entries[0].amount.currency",
         "currency.known",
+    ),
+    (
+        PostTransactionRequest(
+            idempotency_key="k",
+            reference_id="r",
+            entries=[entry("a", MAX_LEG_MINOR + 1), entry("b", -MAX_LEG_MINOR - 1)],
+        ),
+        "entries[1].amount",
+        "amount.range",
     ),
     (
         PostTransactionRequest(

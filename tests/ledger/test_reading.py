@@ -1,7 +1,6 @@
 """Balances are sums, statements run, lists page: always what was posted, never a stored figure."""
 
-import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from payments.ledger.v1.ledger_service_pb2 import (
@@ -11,7 +10,8 @@ from payments.ledger.v1.ledger_service_pb2 import (
     PostTransactionRequest,
 )
 
-from services.kernel.errors import InvalidArgument, Reason
+from services.kernel.errors import FailedPrecondition, InvalidArgument, Reason
+from services.ledger.domain.transaction import MAX_ENTRIES, MAX_LEG_MINOR
 from services.runtime.rpc import typed_errors
 from tests.ledger.conftest import LedgerUnderTest
 from tests.ledger.messages import entry, sale
@@ -42,6 +42,34 @@ async def test_a_balance_can_be_asked_for_as_of_a_moment(ledger: LedgerUnderTest
     assert await _balance(ledger, "MERCHANT", as_of=before) == (0, 0)
     assert await _balance(ledger, "MERCHANT", as_of=first.created_at) == (970, 1)
     assert await _balance(ledger, "MERCHANT", as_of=second.created_at) == (1440, 2)
+
+
+async def test_a_sum_beyond_64_bits_is_told_as_one_and_what_lies_before_it_can_be_read(
+    ledger: LedgerUnderTest,
+) -> None:
+    for number, pairs in enumerate((MAX_ENTRIES // 2, 4_200)):
+        await ledger.stub.PostTransaction(_enormous(f"k{number}", pairs))
+    assert await _balance(ledger, "BIG") == (9_200 * MAX_LEG_MINOR, 9_200)
+    # The 24th of these is beyond what an amount can hold.
+    third = (await ledger.stub.PostTransaction(_enormous("k3", 30))).transaction
+    with pytest.raises(FailedPrecondition) as refusal, typed_errors():
+        await _balance(ledger, "BIG")
+    assert refusal.value.reason is Reason.AMOUNT_OVERFLOW
+    assert refusal.value.details["sum_minor"] == str(9_230 * MAX_LEG_MINOR)
+    request = ListEntriesRequest(
+        account="BIG", currency="USD", page_size=20, created_from=third.created_at
+    )
+    page = await ledger.stub.ListEntries(request)
+    assert page.lines[-1].running_balance.amount_minor == 9_220 * MAX_LEG_MINOR
+    request.page_token = page.next_page_token
+    with pytest.raises(FailedPrecondition) as refusal, typed_errors():
+        await ledger.stub.ListEntries(request)
+    assert refusal.value.reason is Reason.AMOUNT_OVERFLOW
+
+
+def _enormous(key: str, pairs: int) -> PostTransactionRequest:
+    pair = [entry("BIG", MAX_LEG_MINOR), entry("OTHER", -MAX_LEG_MINOR)]
+    return PostTransactionRequest(idempotency_key=key, reference_id="r", entries=pair * pairs)
 
 
 async def test_a_statement_runs_through_its_pages(ledger: LedgerUnderTest) -> None:
@@ -98,18 +126,6 @@ async def test_transactions_page_oldest_first(
     assert found == (keys[::2] if reference_id else keys)
 
 
-async def test_a_page_token_of_another_list_is_refused(ledger: LedgerUnderTest) -> None:
-    for number in range(3):
-        await ledger.stub.PostTransaction(sale(f"k{number}"))
-    page = await ledger.stub.ListTransactions(ListTransactionsRequest(page_size=1))
-    for token in (page.next_page_token, "rubbish", "!", "W10"):
-        with pytest.raises(InvalidArgument) as refusal, typed_errors():
-            await ledger.stub.ListTransactions(
-                ListTransactionsRequest(reference_id="pay_1", page_token=token)
-            )
-        assert refusal.value.reason is Reason.PAGE_TOKEN_INVALID
-
-
 async def test_a_moment_beyond_the_calendar_is_refused(ledger: LedgerUnderTest) -> None:
     request = GetBalanceRequest(account="a", currency="USD")
     request.as_of.seconds = 10**15
@@ -118,21 +134,32 @@ async def test_a_moment_beyond_the_calendar_is_refused(ledger: LedgerUnderTest) 
     assert refusal.value.violations[0].field == "as_of"
 
 
-async def test_a_balance_read_while_others_write_is_one_that_once_was(
-    ledger: LedgerUnderTest,
+_MISSPELT = ("", "a\x00b", "merchant: x", "a::b", "a" * 256)
+
+
+@pytest.mark.parametrize("account", _MISSPELT)
+async def test_a_misspelt_account_is_refused_not_found_empty(
+    ledger: LedgerUnderTest, account: str
 ) -> None:
-    """Whatever is read beside writers, the three accounts of a sale are never seen apart."""
+    for call in (
+        ledger.stub.GetBalance(GetBalanceRequest(account=account, currency="USD")),
+        ledger.stub.ListEntries(ListEntriesRequest(account=account, currency="USD")),
+        # An empty filter is none.
+        ledger.stub.ListTransactions(ListTransactionsRequest(account=account or "?")),
+    ):
+        with pytest.raises(InvalidArgument) as refusal, typed_errors():
+            await call
+        assert refusal.value.reason is Reason.ACCOUNT_MALFORMED
+        assert refusal.value.violations[0].field == "account"
 
-    async def write(writer: int) -> None:
-        for number in range(20):
-            await ledger.stub.PostTransaction(sale(f"{writer}:{number}", 1000))
 
-    writers = [asyncio.create_task(write(writer)) for writer in range(8)]
-    while not all(writer.done() for writer in writers):
-        as_of = datetime.now(UTC)
-        merchant, count = await _balance(ledger, "MERCHANT")
-        assert merchant == 970 * count
-        customer, _ = await _balance(ledger, "CUSTOMER", as_of=as_of)
-        assert customer % 1000 == 0
-    await asyncio.gather(*writers)
-    assert await _balance(ledger, "MERCHANT") == (970 * 160, 160)
+@pytest.mark.parametrize(
+    ("reference_id", "rule"),
+    [("pay\x00", "reference_id.printable"), ("r" * 256, "reference_id.length")],
+)
+async def test_a_reference_that_cannot_exist_is_refused(
+    ledger: LedgerUnderTest, reference_id: str, rule: str
+) -> None:
+    with pytest.raises(InvalidArgument) as refusal, typed_errors():
+        await ledger.stub.ListTransactions(ListTransactionsRequest(reference_id=reference_id))
+    assert refusal.value.violations[0].rule == rule

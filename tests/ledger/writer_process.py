@@ -8,9 +8,10 @@ from services.kernel.clock import SystemClock
 from services.ledger.store.journal import Journal
 from services.ledger.translate import event_payload
 from services.runtime.database import Database
-from tests.ledger.drafts import sale
+from tests.ledger.drafts import draft, entry, sale
 
 _IN_FLIGHT = 20
+_CONVERSION = (entry("platform:exchange", -46, "EUR"), entry("MERCHANT", 46, "EUR"))
 
 
 async def main(url: str, name: str) -> None:
@@ -23,7 +24,7 @@ async def main(url: str, name: str) -> None:
     async def post_on_and_on() -> None:
         while not stop.is_set():
             key = f"{name}:{next(numbers)}"
-            posted = await journal.post(sale(key))
+            posted = await journal.post(draft(key, *sale(key).entries, *_CONVERSION))
             sys.stdout.write(f"{key} {posted.transaction_id}\n")
 
     posting = [asyncio.create_task(post_on_and_on()) for _ in range(_IN_FLIGHT)]

@@ -137,7 +137,7 @@ async def running_house(
     journal = Journal(database, event_payload, clock)
     registry.register(
         add_LedgerServiceServicer_to_server,
-        ledger or LedgerServicer(Ledger(journal, Seals(database), clock)),
+        ledger or LedgerServicer(Ledger(journal, Seals(database))),
     )
     async with connect_in_process(registry) as channel:
         means = Means(

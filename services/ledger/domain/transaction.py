@@ -7,11 +7,11 @@ that a refusal names each field that broke one. The database checks the same aga
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, Self
 
 from services.kernel.errors import Conflict, FieldViolation, InvalidArgument, Reason
 from services.kernel.events import DomainEvent
@@ -23,7 +23,11 @@ MAX_KEY_LENGTH: Final = 255
 MAX_REFERENCE_LENGTH: Final = 255
 MAX_ACCOUNT_LENGTH: Final = 255
 
+MAX_LEG_MINOR: Final = 10**15
+"""So large that no real payment reaches it, so small that a few of them overflow no account."""
+
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.-]+(?::[A-Za-z0-9_.-]+)*", re.ASCII)
+_ACCOUNT_RULE: Final = "must be words of letters, digits, '_', '-' and '.', joined by ':'"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -31,6 +35,23 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 def is_account(name: str) -> bool:
     """Whether the name keeps to the grammar; remembered, for a few names take most of the legs."""
     return len(name) <= MAX_ACCOUNT_LENGTH and _ACCOUNT.fullmatch(name) is not None
+
+
+def require_account(name: str) -> None:
+    """Refuse to look for what cannot exist: a misspelt name is no account that holds nothing."""
+    if not is_account(name):
+        raise InvalidArgument(
+            f"the account {_ACCOUNT_RULE}",
+            reason=Reason.ACCOUNT_MALFORMED,
+            violations=[FieldViolation("account", "account.grammar", _ACCOUNT_RULE)],
+        )
+
+
+def require_reference(text: str) -> None:
+    """Refuse to look for what no transaction can be about."""
+    violation = _text_violation("reference_id", text, MAX_REFERENCE_LENGTH)
+    if violation is not None:
+        raise InvalidArgument("the reference cannot exist", violations=[violation])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +90,15 @@ class TransactionDraft:
         )
         return hashlib.sha256("\n".join(lines).encode()).digest()
 
-    def differences(self, other: "TransactionDraft") -> tuple[str, ...]:
-        """The fields in which the bodies of two drafts under one key differ."""
+    def differences(self, other: "TransactionDraft | Transaction") -> tuple[str, ...]:
+        """The fields in which two bodies under one key differ."""
         differing = []
         if self.reference_id != other.reference_id:
             differing.append("reference_id")
         if len(self.entries) != len(other.entries):
             differing.append("entries")
-        for number, (mine, theirs) in enumerate(zip(self.entries, other.entries, strict=False)):
+        others: Sequence[EntryDraft | Entry] = other.entries
+        for number, (mine, theirs) in enumerate(zip(self.entries, others, strict=False)):
             if mine.account != theirs.account:
                 differing.append(f"entries[{number}].account")
             if mine.amount.amount_minor != theirs.amount.amount_minor:
@@ -90,12 +112,9 @@ class TransactionDraft:
             ("idempotency_key", self.idempotency_key, MAX_KEY_LENGTH),
             ("reference_id", self.reference_id, MAX_REFERENCE_LENGTH),
         ):
-            if not text:
-                yield FieldViolation(field, f"{field}.present", "must not be empty")
-            elif len(text) > longest:
-                yield FieldViolation(field, f"{field}.length", f"at most {longest} characters")
-            elif _UNPRINTABLE.search(text):
-                yield FieldViolation(field, f"{field}.printable", "holds a control character")
+            violation = _text_violation(field, text, longest)
+            if violation is not None:
+                yield violation
 
     def _entry_violations(self) -> Iterator[FieldViolation]:
         if not 2 <= len(self.entries) <= MAX_ENTRIES:
@@ -106,15 +125,20 @@ class TransactionDraft:
                 yield FieldViolation(
                     f"entries[{number}].account",
                     "account.grammar",
-                    "must be words of letters, digits, '_', '-' and '.', joined by ':'",
+                    _ACCOUNT_RULE,
                 )
             if entry.amount.is_zero:
                 yield FieldViolation(
                     f"entries[{number}].amount", "amount.not_zero", "must not be zero"
                 )
+            elif abs(entry.amount.amount_minor) > MAX_LEG_MINOR:
+                yield FieldViolation(
+                    f"entries[{number}].amount",
+                    "amount.range",
+                    f"at most {MAX_LEG_MINOR} minor units, gained or lost",
+                )
 
     def _totals(self) -> Mapping[str, int]:
-        # Python integers, on purpose: entries that overflow 64 bits on the way still sum rightly.
         totals: dict[str, int] = defaultdict(int)
         for entry in self.entries:
             totals[entry.amount.currency.code] += entry.amount.amount_minor
@@ -142,11 +166,20 @@ class Transaction:
     entries: tuple[Entry, ...]
     created_at: datetime
 
-    @property
-    def draft(self) -> TransactionDraft:
-        """What was asked for, to compare with what is asked for now."""
-        entries = tuple(EntryDraft(entry.account, entry.amount) for entry in self.entries)
-        return TransactionDraft(self.idempotency_key, self.reference_id, entries)
+    @classmethod
+    def written(cls, draft: TransactionDraft, posted: "Posted") -> Self:
+        """What a draft has just become; its entries share its moment."""
+        entries = tuple(
+            Entry(entry_id, posted.transaction_id, leg.account, leg.amount, posted.created_at)
+            for entry_id, leg in zip(posted.entry_ids, draft.entries, strict=True)
+        )
+        return cls(
+            posted.transaction_id,
+            draft.reference_id,
+            draft.idempotency_key,
+            entries,
+            posted.created_at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,11 +199,13 @@ class Posted:
     transaction_id: LedgerTransactionId
     created_at: datetime
     replayed: bool
+    entry_ids: tuple[LedgerEntryId, ...] = ()
+    """The ids of what was just written; a replay names none, for they stand in the journal."""
 
 
 def key_reused(asked: TransactionDraft, standing: Transaction) -> Conflict:
     """The refusal of a key that already stands for another body."""
-    differing = ", ".join(asked.differences(standing.draft))
+    differing = ", ".join(asked.differences(standing))
     message = f"the key already stands for {standing.id}, which differs in {differing}"
     return Conflict(
         message,
@@ -178,6 +213,16 @@ def key_reused(asked: TransactionDraft, standing: Transaction) -> Conflict:
         violations=[FieldViolation("idempotency_key", "idempotency_key.same_body", message)],
         details={"transaction_id": standing.id, "differing_fields": differing},
     )
+
+
+def _text_violation(field: str, text: str, longest: int) -> FieldViolation | None:
+    if not text:
+        return FieldViolation(field, f"{field}.present", "must not be empty")
+    if len(text) > longest:
+        return FieldViolation(field, f"{field}.length", f"at most {longest} characters")
+    if _UNPRINTABLE.search(text):
+        return FieldViolation(field, f"{field}.printable", "holds a control character")
+    return None
 
 
 def _unbalanced(totals: Mapping[str, int]) -> InvalidArgument:

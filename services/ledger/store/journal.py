@@ -1,35 +1,36 @@
 """The journal: writes through group commit, reads by id, by reference, and by account."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
+from uuid import UUID
 
 from services.kernel.clock import Clock
 from services.kernel.errors import SwitchyardError
 from services.kernel.ids import LedgerEntryId, LedgerTransactionId
-from services.kernel.money import Currency, Money
+from services.kernel.money import Currency
 from services.ledger.domain.statement import (
     Balance,
     StatementCursor,
     StatementFilter,
     StatementLine,
     StatementPage,
+    TransactionCursor,
     TransactionFilter,
+    TransactionPage,
+    sum_as_money,
 )
 from services.ledger.domain.transaction import (
-    Entry,
     LedgerPosted,
     Posted,
     Transaction,
     TransactionDraft,
-    key_reused,
 )
+from services.ledger.store.rows import by_transaction, entry_of, find, transaction_of
+from services.ledger.store.writer import JournalWriter, Posting
 from services.runtime.database import Connection, Database, Isolation, Record
-from services.runtime.group_commit import GroupCommit, Verdict
+from services.runtime.group_commit import GroupCommit
 from services.runtime.messaging.message import OutgoingMessage, Topic
-from services.runtime.messaging.outbox import append
 from services.runtime.queries import load_queries
 
 _SQL: Final = load_queries("services.ledger.store")
@@ -37,8 +38,12 @@ _SQL: Final = load_queries("services.ledger.store")
 # Any number will do, as long as every writer of this ledger takes the same.
 _WRITER_LOCK: Final = 0x1ED6E4
 
+# A transaction may have thousands of legs: a batch is bounded by what it makes PostgreSQL write.
+_BATCH_LEGS: Final = 50_000
+
 _DAWN: Final = datetime(1, 1, 1, tzinfo=UTC)
-_FIRST_UUID: Final = "00000000-0000-0000-0000-000000000000"
+_BEFORE_ALL: Final = UUID(int=0)
+_FIRST: Final = TransactionCursor(0, 0, _BEFORE_ALL)
 
 
 class EventCodec(Protocol):
@@ -47,71 +52,17 @@ class EventCodec(Protocol):
     def __call__(self, event: LedgerPosted) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """A transaction on its way, with the message that tells of it.
-
-    Both are made before the writer takes them: while it writes, everybody else waits.
-    """
-
-    id: LedgerTransactionId
-    draft: TransactionDraft
-    fingerprint: bytes
-    entry_ids: tuple[LedgerEntryId, ...]
-    message: OutgoingMessage
-
-
-class JournalWriter:
-    """One batch of transactions in one SERIALIZABLE database transaction."""
-
-    def keys(self, unit: Posting) -> tuple[str, ...]:
-        return (unit.draft.idempotency_key,)
-
-    async def claim(
-        self, _connection: Connection, _units: Sequence[Posting]
-    ) -> Mapping[int, Verdict[Posted]]:
-        """Nothing to claim beforehand: the write itself leaves out whose key is taken."""
-        return {}
-
-    async def write(
-        self, connection: Connection, units: Sequence[Posting]
-    ) -> Sequence[Verdict[Posted]]:
-        rows = await connection.fetch(_SQL["post_transactions"], *_columns(units))
-        written = {row["id"].hex: row["created_at"] for row in rows}
-        lost = [unit for unit in units if unit.id.hex not in written]
-        standing = await self._find_standing(connection, lost) if lost else {}
-        await append(connection, [unit.message for unit in units if unit.id.hex in written])
-        return [
-            Posted(unit.id, written[unit.id.hex], replayed=False)
-            if unit.id.hex in written
-            else standing[unit.draft.idempotency_key]
-            for unit in units
-        ]
-
-    async def _find_standing(
-        self, connection: Connection, lost: Sequence[Posting]
-    ) -> Mapping[str, Verdict[Posted]]:
-        """What to tell those whose key is taken: a replay, or in what their body differs."""
-        asked = {unit.draft.idempotency_key: unit for unit in lost}
-        rows = await connection.fetch(_SQL["find_by_keys"], list(asked))
-        answers: dict[str, Verdict[Posted]] = {}
-        for row in rows:
-            unit = asked[row["idempotency_key"]]
-            if row["fingerprint"] == unit.fingerprint:
-                answers[unit.draft.idempotency_key] = Posted(
-                    LedgerTransactionId.of_hex(row["id"].hex), row["created_at"], replayed=True
-                )
-            else:
-                (transaction,) = await _load(connection, [row["id"]])
-                answers[unit.draft.idempotency_key] = key_reused(unit.draft, transaction)
-        return answers
-
-
 class Journal:
     """What the use cases ask of the journal."""
 
     def __init__(
-        self, database: Database, codec: EventCodec, clock: Clock, *, batch_size: int = 2_000
+        self,
+        database: Database,
+        codec: EventCodec,
+        clock: Clock,
+        *,
+        batch_size: int = 2_000,
+        batch_legs: int = _BATCH_LEGS,
     ) -> None:
         self._database = database
         self._codec = codec
@@ -123,6 +74,8 @@ class Journal:
             isolation=Isolation.SERIALIZABLE,
             advisory_lock=_WRITER_LOCK,
             batch_size=batch_size,
+            batch_weight=batch_legs,
+            weigh=_count_legs,
         )
 
     async def post(self, draft: TransactionDraft) -> Posted:
@@ -156,118 +109,93 @@ class Journal:
             occurred_at=event.occurred_at,
         )
         entry_ids = tuple(LedgerEntryId.new() for _ in draft.entries)
-        return Posting(transaction_id, draft, draft.fingerprint, entry_ids, message)
+        return Posting.of(transaction_id, draft, entry_ids, message)
 
     async def find(self, transaction_id: LedgerTransactionId) -> Transaction | None:
         async with self._database.connection() as connection:
-            found = await _load(connection, [transaction_id.hex])
+            found = await find(connection, [transaction_id.hex])
         return found[0] if found else None
 
     async def list_transactions(
-        self, wanted: TransactionFilter, after: LedgerTransactionId | None, limit: int
-    ) -> Sequence[Transaction]:
-        """Transactions in the order of their making, from after one of them."""
+        self, wanted: TransactionFilter, after: TransactionCursor | None, limit: int
+    ) -> TransactionPage:
+        """A page of transactions in the order of their writing, from after one of them."""
         about = [] if wanted.reference_id is None else [wanted.reference_id]
-        statement = _SQL["list_ids_about" if about else "list_ids"]
+        place = after or _FIRST
         async with self._database.connection() as connection:
             rows = await connection.fetch(
-                statement,
+                _SQL["list_transactions_about" if about else "list_transactions"],
+                place.epoch,
+                str(place.written_in),
+                place.transaction_uuid,
                 wanted.account,
                 wanted.created_from,
                 wanted.created_before,
-                None if after is None else after.hex,
-                limit,
+                limit + 1,
                 *about,
             )
-            return await _load(connection, [row["id"] for row in rows])
+        groups = by_transaction(rows)
+        page = groups[:limit]
+        return TransactionPage(
+            [transaction_of(group) for group in page],
+            _cursor(page[-1][0]) if len(groups) > limit else None,
+        )
 
-    async def balance(self, account: str, currency: Currency, as_of: datetime) -> Balance:
-        """Add the account up."""
+    async def balance(self, account: str, currency: Currency, as_of: datetime | None) -> Balance:
+        """Add the account up, up to a moment or all that stands."""
+        place = (account, currency.code)
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(_SQL["sum_account"], account, currency.code, as_of)
+            row = await (
+                connection.fetchrow(_SQL["sum_account"], *place)
+                if as_of is None
+                else connection.fetchrow(_SQL["sum_account_as_of"], *place, as_of)
+            )
         assert row is not None
-        return Balance(account, Money(int(row["total"]), currency), row["entry_count"], as_of)
+        amount = sum_as_money(account, int(row["total"]), currency)
+        return Balance(account, amount, row["entry_count"], row["as_of"])
 
     async def statement(
-        self, wanted: StatementFilter, cursor: StatementCursor | None, limit: int
+        self, wanted: StatementFilter, after: StatementCursor | None, limit: int
     ) -> StatementPage:
         """A page of an account's entries with the balance after each, added up as it is read."""
-        first = cursor or StatementCursor(wanted.created_from or _DAWN, _FIRST_UUID)
-        account, currency = wanted.account, wanted.currency
-        place = (account, currency.code, first.created_at, first.entry_uuid)
-        async with self._database.connection() as connection:
-            opening_minor = int(await connection.fetchval(_SQL["sum_account_before"], *place))
-            rows = await connection.fetch(
+        first = after or StatementCursor(wanted.created_from or _DAWN, _BEFORE_ALL)
+        place = (wanted.account, wanted.currency.code, first.created_at, first.entry_uuid)
+
+        async def work(connection: Connection) -> tuple[int, Sequence[Record]]:
+            opening_minor = int(await connection.fetchval(_SQL["sum_account_through"], *place))
+            return opening_minor, await connection.fetch(
                 _SQL["list_statement"], *place, wanted.created_before, limit + 1
             )
-        opening = Money(opening_minor, currency)
-        following = rows[limit:]
+
+        # One snapshot: an entry written between the two reads would be in neither or in both.
+        opening_minor, rows = await self._database.transaction(
+            work, isolation=Isolation.REPEATABLE_READ
+        )
+        page = rows[:limit]
         return StatementPage(
-            opening,
-            tuple(_statement_lines(opening, rows[:limit])),
-            StatementCursor(following[0]["created_at"], str(following[0]["id"]))
-            if following
-            else None,
+            sum_as_money(wanted.account, opening_minor, wanted.currency),
+            tuple(_statement_lines(wanted, opening_minor, page)),
+            StatementCursor(page[-1]["created_at"], page[-1]["id"]) if len(rows) > limit else None,
         )
 
     async def close(self) -> None:
         await self.writer.close()
 
 
-def _statement_lines(opening: Money, rows: Iterable[Record]) -> Iterable[StatementLine]:
-    balance = opening
+def _cursor(row: Record) -> TransactionCursor:
+    return TransactionCursor(row["epoch"], int(row["written_in"]), row["transaction_id"])
+
+
+def _statement_lines(
+    wanted: StatementFilter, opening_minor: int, rows: Iterable[Record]
+) -> Iterable[StatementLine]:
+    running_minor = opening_minor
     for row in rows:
-        entry = _entry(row)
-        balance += entry.amount
-        yield StatementLine(entry, row["reference_id"], balance)
+        entry = entry_of(row)
+        running_minor += entry.amount.amount_minor
+        held = sum_as_money(wanted.account, running_minor, wanted.currency)
+        yield StatementLine(entry, row["reference_id"], held)
 
 
-async def _load(connection: Connection, ids: Sequence[object]) -> Sequence[Transaction]:
-    headers = await connection.fetch(_SQL["find_headers"], ids)
-    entries: dict[object, list[Entry]] = defaultdict(list)
-    for row in await connection.fetch(_SQL["find_entries"], ids):
-        entries[row["transaction_id"]].append(_entry(row))
-    return [
-        Transaction(
-            LedgerTransactionId.of_hex(header["id"].hex),
-            header["reference_id"],
-            header["idempotency_key"],
-            tuple(entries[header["id"]]),
-            header["created_at"],
-        )
-        for header in headers
-    ]
-
-
-def _entry(row: Record) -> Entry:
-    return Entry(
-        LedgerEntryId.of_hex(row["id"].hex),
-        LedgerTransactionId.of_hex(row["transaction_id"].hex),
-        row["account"],
-        Money(row["amount"], Currency(row["currency"])),
-        row["created_at"],
-    )
-
-
-def _columns(units: Sequence[Posting]) -> tuple[Sequence[object], ...]:
-    """The batch as the arrays that `post_transactions` unnests."""
-    legs = [
-        (unit.id.hex, number, entry_id.hex, entry)
-        for unit in units
-        for number, (entry_id, entry) in enumerate(
-            zip(unit.entry_ids, unit.draft.entries, strict=True), start=1
-        )
-    ]
-    return (
-        [unit.id.hex for unit in units],
-        [unit.draft.reference_id for unit in units],
-        [unit.draft.idempotency_key for unit in units],
-        [unit.fingerprint for unit in units],
-        [len(unit.draft.entries) for unit in units],
-        [transaction_hex for transaction_hex, _, _, _ in legs],
-        [number for _, number, _, _ in legs],
-        [entry_hex for _, _, entry_hex, _ in legs],
-        [entry.account for _, _, _, entry in legs],
-        [entry.amount.amount_minor for _, _, _, entry in legs],
-        [entry.amount.currency.code for _, _, _, entry in legs],
-    )
+def _count_legs(unit: Posting) -> int:
+    return len(unit.entry_ids)

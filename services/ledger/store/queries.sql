@@ -22,58 +22,74 @@ select id, idempotency_key, fingerprint, created_at
   from ledger.ledger_transactions
  where idempotency_key = any ($1::text[]);
 
--- name: find_headers
--- Headers by id; a transaction is a header and its entries.
-select id, reference_id, idempotency_key, created_at
-  from ledger.ledger_transactions
- where id = any ($1::uuid[])
- order by id;
-
--- name: find_entries
--- The entries of transactions, in the order of their legs.
-select id, transaction_id, account, amount, currency, created_at
-  from ledger.ledger_entries
- where transaction_id = any ($1::uuid[])
- order by transaction_id, leg;
-
--- name: list_ids
--- A page of transactions, oldest first: an id is a UUIDv7, so its order is that of its making.
-select id
+-- name: find_transactions
+-- Transactions by id, header and legs from one statement and so from one snapshot.
+select header.id as transaction_id, header.reference_id, header.idempotency_key,
+       header.created_at, entry.id, entry.account, entry.amount, entry.currency
   from ledger.ledger_transactions as header
- where ($1::text is null or exists (
-           select from ledger.ledger_entries as entry
-            where entry.transaction_id = header.id and entry.account = $1))
-   and ($2::timestamptz is null or created_at >= $2)
-   and ($3::timestamptz is null or created_at < $3)
-   and ($4::uuid is null or id > $4)
- order by id
- limit $5;
+  join ledger.ledger_entries as entry on entry.transaction_id = header.id
+ where header.id = any ($1::uuid[])
+ order by header.id, entry.leg;
 
--- name: list_ids_about
+-- name: list_transactions
+-- A page of transactions with their legs, in the order in which they were written. Writers take
+-- turns, so whatever is written later lies after all that can be seen now.
+with page as (
+    select id, reference_id, idempotency_key, created_at, epoch, written_in
+      from ledger.ledger_transactions as header
+     where (epoch, written_in, id) > ($1::integer, $2::text::xid8, $3::uuid)
+       and ($4::text is null or exists (
+               select from ledger.ledger_entries as entry
+                where entry.transaction_id = header.id and entry.account = $4))
+       and ($5::timestamptz is null or created_at >= $5)
+       and ($6::timestamptz is null or created_at < $6)
+     order by epoch, written_in, id
+     limit $7
+)
+select page.id as transaction_id, page.reference_id, page.idempotency_key, page.created_at,
+       page.epoch, page.written_in::text, entry.id, entry.account, entry.amount, entry.currency
+  from page join ledger.ledger_entries as entry on entry.transaction_id = page.id
+ order by page.epoch, page.written_in, page.id, entry.leg;
+
+-- name: list_transactions_about
 -- The same about one reference, apart, so that a cached plan always takes the index on it.
-select id
-  from ledger.ledger_transactions as header
- where ($1::text is null or exists (
-           select from ledger.ledger_entries as entry
-            where entry.transaction_id = header.id and entry.account = $1))
-   and ($2::timestamptz is null or created_at >= $2)
-   and ($3::timestamptz is null or created_at < $3)
-   and ($4::uuid is null or id > $4)
-   and reference_id = $6
- order by id
- limit $5;
+with page as (
+    select id, reference_id, idempotency_key, created_at, epoch, written_in
+      from ledger.ledger_transactions as header
+     where (epoch, written_in, id) > ($1::integer, $2::text::xid8, $3::uuid)
+       and ($4::text is null or exists (
+               select from ledger.ledger_entries as entry
+                where entry.transaction_id = header.id and entry.account = $4))
+       and ($5::timestamptz is null or created_at >= $5)
+       and ($6::timestamptz is null or created_at < $6)
+       and reference_id = $8
+     order by epoch, written_in, id
+     limit $7
+)
+select page.id as transaction_id, page.reference_id, page.idempotency_key, page.created_at,
+       page.epoch, page.written_in::text, entry.id, entry.account, entry.amount, entry.currency
+  from page join ledger.ledger_entries as entry on entry.transaction_id = page.id
+ order by page.epoch, page.written_in, page.id, entry.leg;
 
 -- name: sum_account
--- A balance is a sum, answered from the covering index alone.
-select coalesce(sum(amount), 0)::numeric as total, count(*) as entry_count
+-- A balance is a sum, answered from the covering index alone. All that stands is in it, whatever
+-- anybody's clock says.
+select coalesce(sum(amount), 0)::numeric as total, count(*) as entry_count, now() as as_of
+  from ledger.ledger_entries
+ where account = $1 and currency = $2;
+
+-- name: sum_account_as_of
+-- The same up to a moment.
+select coalesce(sum(amount), 0)::numeric as total, count(*) as entry_count,
+       $3::timestamptz as as_of
   from ledger.ledger_entries
  where account = $1 and currency = $2 and created_at <= $3;
 
--- name: sum_account_before
--- What an account held before the first line of a page.
+-- name: sum_account_through
+-- What an account held before a page, which begins after this line.
 select coalesce(sum(amount), 0)::numeric
   from ledger.ledger_entries
- where account = $1 and currency = $2 and (created_at, id) < ($3, $4::uuid);
+ where account = $1 and currency = $2 and (created_at, id) <= ($3, $4::uuid);
 
 -- name: list_statement
 -- A page of a statement, oldest first.
@@ -82,7 +98,7 @@ select entry.id, entry.transaction_id, entry.account, entry.amount, entry.curren
   from ledger.ledger_entries as entry
   join ledger.ledger_transactions as header on header.id = entry.transaction_id
  where entry.account = $1 and entry.currency = $2
-   and (entry.created_at, entry.id) >= ($3, $4::uuid)
+   and (entry.created_at, entry.id) > ($3, $4::uuid)
    and ($5::timestamptz is null or entry.created_at < $5)
  order by entry.created_at, entry.id
  limit $6;
