@@ -10,7 +10,9 @@ import click
 from cli.config import config
 from cli.demo import demo
 from cli.dlq import dlq
+from cli.keys import keys
 from cli.ledger import ledger
+from cli.merchants import merchants
 from cli.migrate import migrate
 from cli.serve import serve
 from services.kernel.errors import SwitchyardError
@@ -44,5 +46,5 @@ def main() -> None:
     """Switchyard: plan, route, execute and ledger every payment."""
 
 
-for command in (config, demo, dlq, ledger, migrate, serve):
+for command in (config, demo, dlq, keys, ledger, merchants, migrate, serve):
     main.add_command(command)

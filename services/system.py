@@ -12,6 +12,7 @@ from secrets import token_urlsafe
 from typing import Final
 
 from grpc.aio import Channel
+from payments.access.v1.access_service_pb2_grpc import add_AccessServiceServicer_to_server
 from payments.config.v1.merchant_config_service_pb2_grpc import (
     MerchantConfigServiceStub,
     add_MerchantConfigServiceServicer_to_server,
@@ -36,6 +37,15 @@ from payments.router.v1.router_service_pb2_grpc import (
     add_RouterServiceServicer_to_server,
 )
 
+from services.access.configuration import open_pepper
+from services.access.rpc import AccessServicer
+from services.access.service.authentication import Authenticator
+from services.access.service.keys import Keys
+from services.access.service.merchants import Merchants
+from services.access.store.credentials import StoredCredentials
+from services.access.store.keys import StoredKeys
+from services.access.store.merchants import StoredMerchants
+from services.access.workers import ChangeFeed, noting_uses
 from services.kernel.clock import Clock, SystemClock
 from services.ledger.rpc import LedgerServicer
 from services.ledger.service import Ledger
@@ -145,6 +155,27 @@ async def _open_messaging(system: System) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _open_access(system: System) -> AsyncIterator[None]:
+    pepper = open_pepper(system.settings)
+    stored_keys = StoredKeys(system.database, pepper)
+    await stored_keys.check_pepper()
+    authenticator = Authenticator(StoredCredentials(system.database), pepper, system.clock)
+    async with (
+        ChangeFeed(system.database, authenticator, system.clock),
+        noting_uses(authenticator),
+    ):
+        system.registry.register(
+            add_AccessServiceServicer_to_server,
+            AccessServicer(
+                Merchants(StoredMerchants(system.database), system.clock),
+                Keys(stored_keys, pepper, system.clock),
+                authenticator,
+            ),
+        )
+        yield
+
+
+@asynccontextmanager
 async def _open_processor(system: System) -> AsyncIterator[None]:
     processors = Processors(
         open_processors(system.settings, system.clock),
@@ -226,6 +257,7 @@ SERVICES: Final[Mapping[str, Opener]] = {
     "router": _open_router,
     "orchestrator": _open_orchestrator,
     "messaging": _open_messaging,
+    "access": _open_access,
 }
 """Every service by the name that `payment-cli serve` takes."""
 

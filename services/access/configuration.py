@@ -7,6 +7,7 @@ Processes that share a database must share it too: one home on one machine, the 
 import logging
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -39,16 +40,28 @@ def open_pepper(settings: Settings) -> Pepper:
 
 
 def _make(path: Path) -> None:
-    """Put a new one there; of two processes that do so at once, both use the one that is first."""
+    """Put a new one there; of two that do so at once, both use the one that is there first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{_NAME}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600, exist_ok=False)
+    # Readable by its owner alone from the beginning.
+    handle, draft = tempfile.mkstemp(prefix=f".{_NAME}.", dir=path.parent)
     try:
-        draft.write_text(secrets.token_hex(_BYTES))
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
         path.hardlink_to(draft)
-        _log.info("made %s: API keys are worth nothing without it, so back it up", path)
     except FileExistsError:
         return
     finally:
-        draft.unlink()
+        Path(draft).unlink()
+    _keep_entry(path.parent)
+    _log.info("made %s: API keys are worth nothing without it, so back it up", path)
+
+
+def _keep_entry(folder: Path) -> None:
+    """A key is committed at once: what it was made under must outlive a loss of power as well."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -11,7 +11,7 @@ from services.kernel.errors import Conflict, InFlight, InvalidArgument, NotFound
 from services.kernel.ids import MerchantId
 from services.runtime.rpc import typed_errors
 from tests.access.conftest import AccessUnderTest
-from tests.access.requests import new_merchant
+from tests.access.requests import key_request, new_merchant
 
 
 def _create(key: str = "k", name: str = "Acme", email: str = "") -> pb.CreateMerchantRequest:
@@ -42,13 +42,12 @@ async def test_the_same_key_with_another_body_names_what_differs(access: AccessU
 
 async def test_the_same_key_for_another_operation_is_refused(access: AccessUnderTest) -> None:
     merchant_id = await new_merchant(access.stub)
-    revoke = pb.UpdateMerchantRequest(
+    change = pb.UpdateMerchantRequest(
         idempotency_key="k", merchant_id=merchant_id, expected_version=1, name="B"
     )
-    await access.stub.UpdateMerchant(revoke)
-    key = pb.CreateApiKeyRequest(idempotency_key="k", merchant_id=merchant_id, name="B", role=1)
+    await access.stub.UpdateMerchant(change)
     with pytest.raises(Conflict), typed_errors():
-        await access.stub.CreateApiKey(key)
+        await access.stub.CreateApiKey(key_request(merchant_id, key="k", name="B"))
 
 
 async def test_what_is_unset_stays_as_it_is(access: AccessUnderTest) -> None:

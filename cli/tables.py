@@ -1,0 +1,33 @@
+"""Lists for people: tables, moments, and the contracts' words."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.table import Table
+
+_PIPED_WIDTH: Final = 1_000
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    # What is piped has no width to fit into, and an id that is broken in two is none.
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    # Names come from outside, and are no instructions to the console.
+    Console(width=width, markup=False, emoji=False, highlight=False).print(table)
+
+
+def moment(timestamp: Timestamp) -> str:
+    """To the minute, in UTC."""
+    return timestamp.ToDatetime().isoformat(" ", "minutes")
+
+
+def word(name: str) -> str:
+    """The last word of an enum's value: API_KEY_STATE_ACTIVE is active."""
+    return name.rsplit("_", 1)[-1].lower()
