@@ -1,4 +1,4 @@
-"""The journal against a model: random posts, repeats, conflicts, refusals and cut connections.
+"""The journal against a model: random posts, repeats, races, refusals and cut connections.
 
 After every step the sum per currency is zero and every balance is what the model says.
 """
@@ -7,7 +7,6 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
@@ -35,9 +34,6 @@ _bodies = st.lists(
     min_size=1,
     max_size=3,
 )
-_requests = st.lists(
-    st.tuples(_keys, _bodies), min_size=2, max_size=6, unique_by=lambda request: request[0]
-)
 Body = Sequence[tuple[str, int, str]]
 
 
@@ -58,6 +54,7 @@ class JournalModel(RuleBasedStateMachine):
     async def _open(self) -> None:
         self._database = await Database.connect(self.urls.application, application_name="model")
         self._journal = Journal(self._database, event_payload, SystemClock())
+        self._other = Journal(self._database, event_payload, SystemClock())
         self._owner = await asyncpg.connect(self.urls.owner, user="postgres")
 
     def teardown(self) -> None:
@@ -65,6 +62,7 @@ class JournalModel(RuleBasedStateMachine):
 
     async def _close(self) -> None:
         await self._journal.close()
+        await self._other.close()
         await self._database.close()
         await self._owner.close()
 
@@ -87,6 +85,10 @@ class JournalModel(RuleBasedStateMachine):
             await asyncio.gather(*(self._post(key, body) for key, body in requests))
 
         self.runner.run(together())
+
+    @rule(key=_keys, bodies=st.lists(_bodies, min_size=2, max_size=5))
+    def race_for_one_key(self, key: str, bodies: list[Body]) -> None:
+        self.runner.run(self._race(key, bodies))
 
     @rule(key=_keys, body=_bodies)
     def post_while_the_connection_is_cut(self, key: str, body: Body) -> None:
@@ -121,17 +123,15 @@ class JournalModel(RuleBasedStateMachine):
 
     @invariant()
     def balances_are_the_models(self) -> None:
-        as_of = datetime.now(UTC) + timedelta(minutes=1)
         for account, currency in {*self._balances, ("CUSTOMER", "USD")}:
             balance = self.runner.run(
-                self._journal.balance(self._name(account), Currency(currency), as_of)
+                self._journal.balance(self._name(account), Currency(currency), None)
             )
             assert balance.amount.amount_minor == self._balances[account, currency]
 
     async def _post(self, key: str, body: Body) -> None:
-        entries = self._balanced(body)
-        draft = TransactionDraft(f"run {self._run} {key}", "model", entries)
-        if key in self._bodies and self._balanced(self._bodies[key]) != entries:
+        draft = self._draft(key, body)
+        if key in self._bodies and self._balanced(self._bodies[key]) != draft.entries:
             with pytest.raises(Conflict):
                 await self._journal.post(draft)
             return
@@ -143,10 +143,43 @@ class JournalModel(RuleBasedStateMachine):
             assert posted.replayed
             assert posted.transaction_id == self._posted[key].transaction_id
             return
+        self._note(key, draft, posted)
+
+    async def _race(self, key: str, bodies: Sequence[Body]) -> None:
+        """Two writers are given different bodies under one key: one wins, and all hear of it."""
+        drafts = [self._draft(key, body) for body in bodies]
+        writers = itertools.cycle((self._journal, self._other))
+        outcomes = await asyncio.gather(
+            *(next(writers).post(draft) for draft in drafts), return_exceptions=True
+        )
+        fresh = [
+            number
+            for number, outcome in enumerate(outcomes)
+            if isinstance(outcome, Posted) and not outcome.replayed
+        ]
+        assert len(fresh) == (0 if key in self._bodies else 1)
+        for number in fresh:
+            posted = outcomes[number]
+            assert isinstance(posted, Posted)
+            self._bodies[key] = bodies[number]
+            self._note(key, drafts[number], posted)
+        standing = self._balanced(self._bodies[key])
+        for draft, outcome in zip(drafts, outcomes, strict=True):
+            if draft.entries == standing:
+                assert isinstance(outcome, Posted)
+                assert outcome.transaction_id == self._posted[key].transaction_id
+            else:
+                assert isinstance(outcome, Conflict)
+                assert outcome.details["transaction_id"] == self._posted[key].transaction_id
+
+    def _note(self, key: str, draft: TransactionDraft, posted: Posted) -> None:
         self._posted[key] = posted
-        for entry in entries:
+        for entry in draft.entries:
             account = entry.account.removeprefix(f"run-{self._run}:")
             self._balances[account, entry.amount.currency.code] += entry.amount.amount_minor
+
+    def _draft(self, key: str, body: Body) -> TransactionDraft:
+        return TransactionDraft(f"run {self._run} {key}", "model", self._balanced(body))
 
     def _balanced(self, body: Body) -> tuple[EntryDraft, ...]:
         entries = []
