@@ -1,0 +1,147 @@
+"""Keeps card data out: finds it in every key and value of a request before anything else is read.
+
+The search is wider than the one that cleans logs. Beside what `services.kernel.redaction` finds, it
+sees through separators that people do not use but programs do, and through invisible characters,
+and it takes a field that is named for a security code for one whatever it holds.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from gateway.reading.decoding import MAX_DEPTH
+from gateway.reading.notes import Notes, Refusal
+from gateway.reading.rules import bodies
+from services.kernel.redaction import CARD_MASK, CODE_MASK, redact_field, redact_text
+
+# Wider than any separator that the search sees through, so that no number is found across texts.
+_BETWEEN: Final = "~" * 8
+_ENOUGH_DIGITS: Final = re.compile(r"(?:\d[^0-9A-Za-z~]{0,6}){12}\d")
+# A part of every name by which card data is known, and of every label before a security code.
+_TELLING_NAMES: Final = ("cv", "csc", "code", "verif", "card", "pan", "primary", "track")
+_TELLING_LABELS: Final = ("cv", "code", "verif")
+_UNUSABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
+_INVISIBLE: Final = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_SEPARATORS: Final = re.compile(r"[\s_/\\,:;|*+=]+")
+_MIN_CARD: Final = 10**12
+_MAX_WRITTEN_OUT: Final = 24
+
+
+class _Place(NamedTuple):
+    path: str
+    mask: str
+
+
+class _Texts(NamedTuple):
+    """All the text of a request."""
+
+    names: list[str]
+    values: list[str]
+
+
+def without_card_data(
+    values: Mapping[str, object], notes: Notes, within: str = ""
+) -> Mapping[str, object]:
+    """The values as they are, or with card data masked and a refusal noted for each place of it.
+
+    Raises Refusal where a text cannot be stored at all.
+    """
+    texts = _Texts([], [])
+    _collect(values, texts, 1)
+    names, text = _BETWEEN.join(texts.names), _BETWEEN.join(texts.values)
+    for every in (names, text):
+        if "\x00" in every or (not every.isascii() and _UNUSABLE.search(every)):
+            raise Refusal.of(bodies.TEXT_UNUSABLE)
+    # Most requests hold nothing of the kind, and learn so from one search over all their text.
+    if not _may_hold_card_data(names, text):
+        return values
+    places: list[_Place] = []
+    masked = dict(_masked_entries(within, values, places))
+    if not places:
+        return values
+    for path, mask in dict.fromkeys(places):
+        notes.note(bodies.CARD_CODE if mask == CODE_MASK else bodies.CARD_NUMBER, path, mask)
+    notes.hide({place.path for place in places})
+    return masked
+
+
+def _collect(value: object, texts: _Texts, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise Refusal.of(bodies.TOO_DEEP)
+    inner_values = value
+    if isinstance(value, Mapping):
+        texts.names.extend(value)
+        inner_values = value.values()
+    for inner in inner_values:  # type: ignore[attr-defined]  # only containers come here
+        kind = type(inner)
+        if kind is str:
+            texts.values.append(inner)
+        elif kind is dict or kind is list:
+            _collect(inner, texts, depth + 1)
+        elif kind is int:
+            if not -_MIN_CARD < inner < _MIN_CARD:
+                texts.values.append(str(inner))
+        elif kind is Decimal:
+            texts.values.append(_written_out(inner))
+
+
+def _may_hold_card_data(names: str, text: str) -> bool:
+    lowered_names, lowered = names.lower(), text.lower()
+    return (
+        any(part in lowered_names for part in _TELLING_NAMES)
+        or any(part in lowered for part in _TELLING_LABELS)
+        or _ENOUGH_DIGITS.search(text) is not None
+        or _ENOUGH_DIGITS.search(names) is not None
+    )
+
+
+def _masked_entries(
+    within: str, values: Mapping[str, object], places: list[_Place]
+) -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        mask = _mask_of_text("", key)
+        safe_key = mask or key
+        path = f"{within}.{safe_key}" if within else safe_key
+        if mask:
+            places.append(_Place(path, mask))
+        yield safe_key, _masked(path, value, places)
+
+
+def _masked(path: str, value: object, places: list[_Place]) -> object:
+    # Any digit will do to ask whether the name alone tells of a security code.
+    if value is not None and redact_field(path, "0") == CODE_MASK:
+        mask: str | None = CODE_MASK
+    elif isinstance(value, Mapping):
+        return dict(_masked_entries(path, value, places))
+    elif isinstance(value, list):
+        return [_masked(f"{path}[{i}]", inner, places) for i, inner in enumerate(value)]
+    else:
+        mask = _mask_of_leaf(path, value)
+    if mask is None:
+        return value
+    places.append(_Place(path, mask))
+    return mask
+
+
+def _mask_of_leaf(path: str, value: object) -> str | None:
+    if isinstance(value, str):
+        return _mask_of_text(path, value)
+    if isinstance(value, int | Decimal):
+        return _mask_of_text(path, _written_out(Decimal(value)))
+    return None
+
+
+def _mask_of_text(path: str, text: str) -> str | None:
+    for form in (text, _SEPARATORS.sub(" ", _INVISIBLE.sub("", text))):
+        redacted = str(redact_field(path, form)) if path else redact_text(form)
+        if redacted != form:
+            return CARD_MASK if CARD_MASK in redacted else CODE_MASK
+    return None
+
+
+def _written_out(number: Decimal) -> str:
+    # 4.2e15 hides the digits that 4200000000000000 shows; beyond any card it may stay short.
+    if abs(number.adjusted()) <= _MAX_WRITTEN_OUT:
+        return format(number, "f")
+    return str(number)

@@ -1,0 +1,168 @@
+"""One request while it is being read: what came, what was said of each field, what was remarked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import uuid_utils
+
+from gateway.reading.card_data import without_card_data
+from gateway.reading.names import Claims, Vocabulary, gather
+from gateway.reading.notes import Notes, Place
+from gateway.reading.picking import FieldT, Reader, pick
+from gateway.reading.rules import bodies, fields
+from gateway.reading.values import CONTROL, read_text
+from services.kernel.context import MAX_IDEMPOTENCY_KEY_CHARACTERS, ValidationIssue
+from services.kernel.errors import InvalidArgument
+from services.kernel.ids import ApiKeyId, MerchantId, PaymentId, RequestId
+from services.kernel.money import Currency
+
+KEY_HEADER: Final = "Idempotency-Key"
+REQUEST_ID_HEADER: Final = "Request-Id"
+_KEY: Final = "idempotency_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as it came: a decoded body, headers in any case, the query, and what decoding
+    remarked.
+    """
+
+    body: Mapping[str, object]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    issues: tuple[ValidationIssue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose request it is, as the API key says, and the currency of those who name none."""
+
+    merchant_id: MerchantId
+    api_key_id: ApiKeyId | None = None
+    default_currency: Currency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a call is known: its id, its key, whether that was made here, and every issue."""
+
+    request_id: RequestId
+    idempotency_key: str
+    idempotency_key_generated: bool
+    issues: tuple[ValidationIssue, ...]
+
+
+class Reading:
+    """A request whose fields are picked one by one; `settle` ends it."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, incoming: Incoming, merchant_id: MerchantId | None
+    ) -> None:
+        self.notes = Notes(incoming.issues)
+        key, request_id = _own_headers(incoming.headers)
+        body = without_card_data(incoming.body, self.notes)
+        query = without_card_data(incoming.query, self.notes, "query") if incoming.query else {}
+        for name, value in ((KEY_HEADER, key), (REQUEST_ID_HEADER, request_id)):
+            if value is not None:
+                without_card_data({name: value}, self.notes)
+        self.claims: Claims = gather(vocabulary, body, query, self.notes)
+        self.request_id = self._request_id(request_id)
+        self.idempotency_key, self.is_key_generated = self._idempotency_key(key)
+        if merchant_id is not None:
+            self._check_merchant(merchant_id)
+
+    def has(self, name: str) -> bool:
+        """Whether anything was said of the field."""
+        return name in self.claims
+
+    def pick(self, name: str, read: Reader[FieldT]) -> FieldT | None:
+        """The field as `read` reads it; None if it was not sent or cannot be used."""
+        return pick(self.claims, name, read, self.notes)
+
+    def text(self, name: str, max_characters: int) -> str | None:
+        """The field as a text of one line."""
+        return self.pick(name, partial(read_text, max_characters=max_characters))
+
+    def payment_id(self, target: str | None) -> PaymentId | None:
+        """The payment meant: the target that the path of the request names, or a field."""
+        if target is not None:
+            self.claims.setdefault("payment_id", []).insert(0, ("path", target))
+        elif not self.has("payment_id"):
+            self.notes.note(fields.MISSING, "payment_id")
+        return self.pick("payment_id", _read_payment_id)
+
+    def settle(self) -> Call:
+        """How the call is known and all that was remarked; raises Refusal if it means nothing."""
+        return Call(
+            self.request_id, self.idempotency_key, self.is_key_generated, self.notes.settle()
+        )
+
+    def _request_id(self, header: str | None) -> RequestId:
+        if header is None:
+            return RequestId.new()
+        try:
+            return RequestId.parse(header)
+        except InvalidArgument:
+            made = RequestId.new()
+            self.notes.note(bodies.REQUEST_ID_REPLACED, REQUEST_ID_HEADER, header, made)
+            return made
+
+    def _idempotency_key(self, header: str | None) -> tuple[str, bool]:
+        sent = self.claims.get(_KEY, [])
+        if header is not None:
+            sent = [(KEY_HEADER, header), *sent]
+        if not sent:
+            made = f"auto_{uuid_utils.uuid7().hex}"
+            self.notes.note(bodies.KEY_GENERATED, KEY_HEADER, "", made)
+            return made, True
+        keys = [self._key(path, value) for path, value in sent]
+        for (path, value), key in zip(sent, keys, strict=True):
+            if key != keys[0]:
+                told = f"{sent[0][0]} and {path} differ."
+                self.notes.note(bodies.KEY_MISMATCH, path, value, message=told)
+        return keys[0], False
+
+    def _key(self, path: str, value: object) -> str:
+        place = Place(self.notes, path, value)
+        if type(value) is int:
+            place.note(fields.TEXT_FROM_NUMBER, value)
+            value = str(value)
+        if not isinstance(value, str):
+            place.note(fields.WRONG_TYPE)
+            return ""
+        if not value.strip():
+            place.note(bodies.KEY_EMPTY)
+        elif len(value) > MAX_IDEMPOTENCY_KEY_CHARACTERS:
+            place.note(fields.TEXT_TOO_LONG, message=f"At most {MAX_IDEMPOTENCY_KEY_CHARACTERS}.")
+        elif CONTROL.search(value):
+            place.note(fields.TEXT_CONTROL)
+        return value
+
+    def _check_merchant(self, merchant_id: MerchantId) -> None:
+        for path, value in self.claims.get("merchant_id", ()):
+            if value == merchant_id:
+                continue
+            is_id = isinstance(value, str) and value.startswith(f"{MerchantId.prefix}_")
+            rule = fields.MERCHANT_MISMATCH if is_id else fields.MERCHANT_NAMED
+            self.notes.note(rule, path, value)
+
+
+def _own_headers(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
+    key = request_id = None
+    for name, value in headers.items():
+        # By length first: most headers are neither.
+        if len(name) == len(KEY_HEADER) and name.lower() == KEY_HEADER.lower():
+            key = value
+        elif len(name) == len(REQUEST_ID_HEADER) and name.lower() == REQUEST_ID_HEADER.lower():
+            request_id = value
+    return key, request_id
+
+
+def _read_payment_id(notes: Notes, path: str, value: object) -> PaymentId | None:
+    try:
+        return PaymentId.parse(value if isinstance(value, str) else "")
+    except InvalidArgument:
+        notes.note(fields.ID_MALFORMED, path, value, message="It begins with pay_.")
+        return None
