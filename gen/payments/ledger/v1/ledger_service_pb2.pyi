@@ -235,7 +235,7 @@ class ListTransactionsResponse(_message.Message):
     """The token of the next page; empty when this is the last."""
     @_builtins.property
     def transactions(self) -> _containers.RepeatedCompositeFieldContainer[_transaction_pb2.Transaction]:
-        """The transactions, oldest first."""
+        """The transactions, in the order in which they were written."""
 
     def __init__(
         self,
@@ -266,7 +266,7 @@ class GetBalanceRequest(_message.Message):
     """The ISO 4217 code of the currency."""
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
-        """The moment of the balance; unset means now."""
+        """The moment of the balance; unset means all that stands now."""
 
     def __init__(
         self,

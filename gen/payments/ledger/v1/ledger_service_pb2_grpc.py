@@ -100,14 +100,16 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTransactions(self, request, context):
-        """ListTransactions pages through the transactions about something, oldest first.
+        """ListTransactions pages through the transactions about something, in the order in which they
+        were written: what is written later is on a later page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBalance(self, request, context):
-        """GetBalance sums the entries of an account in one currency, as of a moment.
+        """GetBalance sums the entries of an account in one currency, as of a moment. A sum that is more
+        than an amount can hold is refused with AMOUNT_OVERFLOW, and told among the error's details.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,7 +117,7 @@ class LedgerServiceServicer:
 
     def ListEntries(self, request, context):
         """ListEntries pages through the statement of an account in one currency, oldest first, with the
-        balance after each entry.
+        balance after each entry. Opening balance and lines of a page are of one moment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -25,12 +25,16 @@ class LedgerServiceStub:
     GetTransaction: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetTransactionRequest, _ledger_service_pb2.GetTransactionResponse]
     """GetTransaction returns one transaction with its entries."""
     ListTransactions: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListTransactionsRequest, _ledger_service_pb2.ListTransactionsResponse]
-    """ListTransactions pages through the transactions about something, oldest first."""
+    """ListTransactions pages through the transactions about something, in the order in which they
+    were written: what is written later is on a later page.
+    """
     GetBalance: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetBalanceRequest, _ledger_service_pb2.GetBalanceResponse]
-    """GetBalance sums the entries of an account in one currency, as of a moment."""
+    """GetBalance sums the entries of an account in one currency, as of a moment. A sum that is more
+    than an amount can hold is refused with AMOUNT_OVERFLOW, and told among the error's details.
+    """
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]
     """ListEntries pages through the statement of an account in one currency, oldest first, with the
-    balance after each entry.
+    balance after each entry. Opening balance and lines of a page are of one moment.
     """
     VerifyIntegrity: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.VerifyIntegrityRequest, _ledger_service_pb2.VerifyIntegrityResponse]
     """VerifyIntegrity recomputes every sealed block, reports its progress, and ends with a verdict."""
@@ -70,7 +74,9 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.ListTransactionsRequest,
         context: _aio.ServicerContext[_ledger_service_pb2.ListTransactionsRequest, _abc.Awaitable[_ledger_service_pb2.ListTransactionsResponse]],
     ) -> _abc.Awaitable[_ledger_service_pb2.ListTransactionsResponse]:
-        """ListTransactions pages through the transactions about something, oldest first."""
+        """ListTransactions pages through the transactions about something, in the order in which they
+        were written: what is written later is on a later page.
+        """
 
     @_abc_1.abstractmethod
     def GetBalance(
@@ -78,7 +84,9 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.GetBalanceRequest,
         context: _aio.ServicerContext[_ledger_service_pb2.GetBalanceRequest, _abc.Awaitable[_ledger_service_pb2.GetBalanceResponse]],
     ) -> _abc.Awaitable[_ledger_service_pb2.GetBalanceResponse]:
-        """GetBalance sums the entries of an account in one currency, as of a moment."""
+        """GetBalance sums the entries of an account in one currency, as of a moment. A sum that is more
+        than an amount can hold is refused with AMOUNT_OVERFLOW, and told among the error's details.
+        """
 
     @_abc_1.abstractmethod
     def ListEntries(
@@ -87,7 +95,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_ledger_service_pb2.ListEntriesRequest, _abc.Awaitable[_ledger_service_pb2.ListEntriesResponse]],
     ) -> _abc.Awaitable[_ledger_service_pb2.ListEntriesResponse]:
         """ListEntries pages through the statement of an account in one currency, oldest first, with the
-        balance after each entry.
+        balance after each entry. Opening balance and lines of a page are of one moment.
         """
 
     @_abc_1.abstractmethod

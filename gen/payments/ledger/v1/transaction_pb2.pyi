@@ -67,7 +67,9 @@ class EntryDraft(_message.Message):
     """The name of the account, such as "platform:fees" or "merchant:mer_…:payable"."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """What the account gains, or loses when negative; never zero."""
+        """What the account gains, or loses when negative; never zero, and at most 10^15 minor units
+        either way.
+        """
 
     def __init__(
         self,
