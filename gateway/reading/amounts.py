@@ -1,7 +1,6 @@
 """Amounts: bare integers count minor units, and whatever is written for people major ones."""
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Final, NamedTuple
@@ -55,7 +54,7 @@ def unnest(claims: Claims, name: str, notes: Notes) -> None:
     """Take what came as {"value": …, "currency": …} apart into an amount and a currency."""
     apart = []
     for path, value in claims.get(name, ()):
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             apart.append((path, value))
             continue
         notes.note(rules.NESTED, path)

@@ -8,6 +8,7 @@ and it takes a field that is named for a security code for one whatever it holds
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.reading.decoding import MAX_DEPTH
@@ -18,9 +19,9 @@ from services.kernel.redaction import CARD_MASK, CODE_MASK, redact_field, redact
 # Wider than any separator that the search sees through, so that no number is found across texts.
 _BETWEEN: Final = "~" * 8
 _ENOUGH_DIGITS: Final = re.compile(r"(?:\d[^0-9A-Za-z~]{0,6}){12}\d")
-# A part of every name by which card data is known, and of every label before a security code.
+# A part of every name by which card data is known.
 _TELLING_NAMES: Final = ("cv", "csc", "code", "verif", "card", "pan", "primary", "track")
-_TELLING_LABELS: Final = ("cv", "code", "verif")
+_MAX_KNOWN_NAMES: Final = 1024
 _UNUSABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 _INVISIBLE: Final = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _SEPARATORS: Final = re.compile(r"[\s_/\\,:;|*+=]+")
@@ -49,12 +50,8 @@ def without_card_data(
     """
     texts = _Texts([], [])
     _collect(values, texts, 1)
-    names, text = _BETWEEN.join(texts.names), _BETWEEN.join(texts.values)
-    for every in (names, text):
-        if "\x00" in every or (not every.isascii() and _UNUSABLE.search(every)):
-            raise Refusal.of(bodies.TEXT_UNUSABLE)
     # Most requests hold nothing of the kind, and learn so from one search over all their text.
-    if not _may_hold_card_data(names, text):
+    if not may_hold_card_data(_BETWEEN.join(texts.names), _BETWEEN.join(texts.values)):
         return values
     places: list[_Place] = []
     masked = dict(_masked_entries(within, values, places))
@@ -70,7 +67,7 @@ def _collect(value: object, texts: _Texts, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise Refusal.of(bodies.TOO_DEEP)
     inner_values = value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         texts.names.extend(value)
         inner_values = value.values()
     for inner in inner_values:  # type: ignore[attr-defined]  # only containers come here
@@ -86,14 +83,33 @@ def _collect(value: object, texts: _Texts, depth: int) -> None:
             texts.values.append(_written_out(inner))
 
 
-def _may_hold_card_data(names: str, text: str) -> bool:
-    lowered_names, lowered = names.lower(), text.lower()
+def may_hold_card_data(names: str, text: str) -> bool:
+    """Whether the names of fields, or the text in them, are worth a closer look.
+
+    Raises Refusal where they cannot be stored at all.
+    """
+    for every in (names, text):
+        if "\x00" in every or (not every.isascii() and _UNUSABLE.search(every)):
+            raise Refusal.of(bodies.TEXT_UNUSABLE)
+    lowered = text.lower()
     return (
-        any(part in lowered_names for part in _TELLING_NAMES)
-        or any(part in lowered for part in _TELLING_LABELS)
+        "cv" in lowered
+        or "code" in lowered
+        or "verif" in lowered
         or _ENOUGH_DIGITS.search(text) is not None
-        or _ENOUGH_DIGITS.search(names) is not None
+        or (_are_telling_known(names) if len(names) <= _MAX_KNOWN_NAMES else _are_telling(names))
     )
+
+
+def _are_telling(names: str) -> bool:
+    lowered = names.lower()
+    return _ENOUGH_DIGITS.search(names) is not None or any(
+        part in lowered for part in _TELLING_NAMES
+    )
+
+
+# The names are the same in almost every request of a merchant.
+_are_telling_known: Final = lru_cache(maxsize=256)(_are_telling)
 
 
 def _masked_entries(
@@ -112,7 +128,7 @@ def _masked(path: str, value: object, places: list[_Place]) -> object:
     # Any digit will do to ask whether the name alone tells of a security code.
     if value is not None and redact_field(path, "0") == CODE_MASK:
         mask: str | None = CODE_MASK
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         return dict(_masked_entries(path, value, places))
     elif isinstance(value, list):
         return [_masked(f"{path}[{i}]", inner, places) for i, inner in enumerate(value)]

@@ -10,7 +10,7 @@ from gateway.reading.names import Vocabulary
 from gateway.reading.reading import Call, Caller, Incoming, Reading
 from gateway.reading.rules import amounts
 from gateway.reading.units import CurrencyTerms, read_currency
-from gateway.reading.values import read_url
+from gateway.reading.values import read_text, read_url
 from services.kernel.context import PaymentInstrument
 from services.kernel.ids import PaymentId
 from services.kernel.money import Currency, Money
@@ -52,6 +52,7 @@ _REFUND: Final = _vocabulary(
     refund_amount="amount",
     currency_code="currency",
 )
+_read_reason = partial(read_text, max_characters=MAX_REASON_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def read_void(incoming: Incoming, caller: Caller, *, payment_id: str) -> VoidCom
     """The void that a request asks for. Raises Refusal."""
     reading = Reading(_VOID, incoming, caller.merchant_id)
     target = reading.payment_id(payment_id)
-    reason = reading.text("reason", MAX_REASON_CHARACTERS)
+    reason = reading.pick("reason", _read_reason)
     call = reading.settle()
     assert target is not None, "a request about no payment is refused"
     return VoidCommand(call, target, reason)
@@ -144,7 +145,7 @@ def read_refund(
     reading = Reading(_REFUND, incoming, caller.merchant_id)
     target = reading.payment_id(payment_id)
     amount = _read_part(reading, payment_currency)
-    reason = reading.text("reason", MAX_REASON_CHARACTERS)
+    reason = reading.pick("reason", _read_reason)
     call = reading.settle()
     assert target is not None, "a request about no payment is refused"
     return RefundCommand(call, target, amount, reason)

@@ -1,6 +1,5 @@
 """What a customer pays with, from the fields of a request and of the steps of a split."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -88,7 +87,7 @@ def read_steps(
     notes: Notes, path: str, value: object, *, currency: Currency | None
 ) -> tuple[StepPreference, ...] | None:
     """The steps of a split, all in the currency of the payment."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         notes.note(rules.STEPS_SINGLE, path, value)
         value = [value]
     if not isinstance(value, list):
@@ -109,7 +108,7 @@ def _read_step(
     if isinstance(value, str):
         notes.note(rules.STEPS_NAMED, path, value)
         value = {"method": value}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         notes.note(fields.WRONG_TYPE, path, value)
         return None
     claims = gather_object(_STEP, value, f"{path}.", notes)

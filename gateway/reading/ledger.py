@@ -1,6 +1,5 @@
 """A ledger transaction as operators send it: camelCase, amounts signed and in minor units."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -79,7 +78,7 @@ def _read_entries(
     is_currency_missing = False
     for number, inner in enumerate(value):
         entry_path = f"{path}[{number}]"
-        if not isinstance(inner, Mapping):
+        if not isinstance(inner, dict):
             notes.note(fields.WRONG_TYPE, entry_path, inner)
             continue
         claims = gather_object(_ENTRY, inner, f"{entry_path}.", notes)

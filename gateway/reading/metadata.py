@@ -21,7 +21,7 @@ _OWN_KEY: Final = "metadata"
 
 def read_metadata(notes: Notes, path: str, value: object) -> dict[str, str]:
     """The metadata as flat text; an object within becomes entries with dotted keys."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         notes.note(rules.METADATA_SHAPE, path, value)
         value = {_OWN_KEY: value}
     entries: dict[str, str] = {}
@@ -59,11 +59,11 @@ def _flattened(
         yield key, value, claim
     elif value is None:
         notes.note(rules.METADATA_NULL, path, value)
-    elif isinstance(value, Mapping) and value:
+    elif isinstance(value, dict) and value:
         notes.note(rules.METADATA_FLATTENED, path, value)
         for inner_key, inner in value.items():
             yield from _flattened(f"{path}.{inner_key}", f"{key}.{inner_key}", inner, notes)
-    elif isinstance(value, Mapping | list):
+    elif isinstance(value, dict | list):
         text = _json_text(value)
         notes.note(rules.METADATA_JSON, path, value, text)
         yield key, text, claim
@@ -84,7 +84,7 @@ def _keep(entries: dict[str, str], key: str, text: str, claim: Claim, notes: Not
 
 
 def _json_text(value: object) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         inner = (f"{_json_text(key)}:{_json_text(value[key])}" for key in value)
         return f"{{{','.join(inner)}}}"
     if isinstance(value, list):

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.reading.names import snake_case
 from gateway.reading.notes import Notes, Place
@@ -46,8 +45,7 @@ _TOKEN_NAMES: Final = frozenset({"id", "token", "payment_method", "payment_metho
 _NETWORK_NAMES: Final = frozenset({"network", "brand", "card_network", "card_brand"})
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(NamedTuple):
     """What one field tells about how a customer pays."""
 
     method: PaymentMethod | None = None
@@ -55,9 +53,12 @@ class Means:
     network: CardNetwork | None = None
 
 
+_NOTHING: Final = Means()
+
+
 def read_method(notes: Notes, path: str, value: object) -> Means | None:
     """What the field that should name a method tells; None if it names none that is known."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return _of_object(Place(notes, path, value), value)
     if isinstance(value, list) and value:
         if len(value) > 1:
@@ -82,7 +83,7 @@ def _of_method_text(place: Place, text: str) -> Means | None:
 def read_token(notes: Notes, path: str, value: object) -> Means | None:
     """What the field that should hold a token tells; None if it is neither token nor method."""
     place = Place(notes, path, value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return _of_object(place, value)
     if not isinstance(value, str):
         place.note(fields.WRONG_TYPE)
@@ -122,28 +123,21 @@ def read_network(notes: Notes, path: str, value: object) -> Means:
 
 def combined(claims: Iterable[tuple[str, Means]], notes: Notes) -> Means | None:
     """What several fields tell together; None if they contradict one another."""
-    known = Means()
-    known_path = ""
+    known, known_path = _NOTHING, ""
     for path, means in claims:
-        if known == Means():
-            known, known_path = means, path
-        elif means != Means():
-            joined = _joined(known, means)
-            if joined is None:
-                told = f"{known_path} and {path} differ."
-                notes.note(fields.CONFLICT, path, means.method or means.token or "", message=told)
-                return None
-            known = joined
+        joined = _joined(known, means)
+        if joined is None:
+            told = f"{known_path} and {path} differ."
+            notes.note(fields.CONFLICT, path, means.method or means.token or "", message=told)
+            return None
+        known, known_path = joined, known_path or path
     return known
 
 
 def _joined(first: Means, second: Means) -> Means | None:
-    if (
-        (first.method and second.method and first.method != second.method)
-        or (first.token and second.token and first.token != second.token)
-        or (first.network and second.network and first.network != second.network)
-    ):
-        return None
+    for mine, theirs in zip(first, second, strict=True):
+        if mine is not None and theirs is not None and mine != theirs:
+            return None
     return Means(
         first.method or second.method, first.token or second.token, first.network or second.network
     )
@@ -189,7 +183,7 @@ def _of_object(place: Place, value: Mapping[str, object]) -> Means | None:
             told.append((inner_path, read_token(notes, inner_path, inner)))
         elif spelled in _NETWORK_NAMES:
             told.append((inner_path, read_network(notes, inner_path, inner)))
-        elif isinstance(inner, Mapping) and _of_word(Place(notes, inner_path, key), key):
+        elif isinstance(inner, dict) and _of_word(Place(notes, inner_path, key), key):
             told.append((inner_path, _of_object(Place(notes, inner_path, inner), inner)))
         else:
             notes.note(fields.UNKNOWN, inner_path, inner)

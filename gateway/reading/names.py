@@ -106,10 +106,10 @@ class _Gathering(NamedTuple):
     def _add_unusual(self, key: str, value: object, path: str) -> None:
         vocabulary, spelled = self.vocabulary, snake_case(key)
         name = vocabulary.meaning(key)
-        if isinstance(value, Mapping) and spelled in vocabulary.envelopes:
+        if isinstance(value, dict) and spelled in vocabulary.envelopes:
             self.notes.note(fields.NESTED, path)
             self.add(value, f"{path}.")
-        elif isinstance(value, Mapping) and spelled in vocabulary.records:
+        elif isinstance(value, dict) and spelled in vocabulary.records:
             self.notes.note(fields.NESTED, path)
             self._add_record(spelled, value, path)
         elif name is None:
@@ -125,7 +125,7 @@ class _Gathering(NamedTuple):
             path, spelled = f"{within}.{key}", snake_case(key)
             if value is None:
                 continue
-            if isinstance(value, Mapping) and spelled in self.vocabulary.records:
+            if isinstance(value, dict) and spelled in self.vocabulary.records:
                 self._add_record(spelled, value, path)
             elif spelled in names:
                 self.claims.setdefault(names[spelled], []).append((path, value))

@@ -93,6 +93,8 @@ class Notes:
 
     def settle(self) -> tuple[ValidationIssue, ...]:
         """The issues, if the request can be given a meaning."""
+        if not self._issues:
+            return ()
         if any(issue.severity is Severity.ERROR for issue in self._issues):
             raise Refusal(self.issues)
         return self.issues

@@ -17,7 +17,14 @@ from gateway.reading.names import Vocabulary
 from gateway.reading.reading import Caller, Incoming, Reading
 from gateway.reading.rules import amounts, fields
 from gateway.reading.units import CurrencyTerms, read_currency
-from gateway.reading.values import read_choice, read_country, read_email, read_flag, read_url
+from gateway.reading.values import (
+    read_choice,
+    read_country,
+    read_email,
+    read_flag,
+    read_text,
+    read_url,
+)
 from services.kernel.context import (
     MAX_USER_ID_CHARACTERS,
     CaptureMethod,
@@ -91,6 +98,9 @@ _SPLIT_POLICIES: Final = {
     **{policy.value: policy for policy in SplitPolicy},
     "allornothing": SplitPolicy.ALL_OR_NOTHING,
 }
+_read_capture_method = partial(read_choice, choices=_CAPTURE_METHODS)
+_read_split_policy = partial(read_choice, choices=_SPLIT_POLICIES)
+_read_user_id = partial(read_text, max_characters=MAX_USER_ID_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +119,9 @@ def read_payment(incoming: Incoming, caller: Caller, *, received_at: datetime) -
     read = partial(read_steps, currency=amount.currency if amount is not None else None)
     steps = reading.pick("steps", read) or ()
     instrument = read_instrument_or_card(claims, "", steps, notes)
-    capture_method = reading.pick("capture_method", partial(read_choice, choices=_CAPTURE_METHODS))
-    split_policy = reading.pick("split_policy", partial(read_choice, choices=_SPLIT_POLICIES))
-    user_id = reading.text("user_id", MAX_USER_ID_CHARACTERS)
+    capture_method = reading.pick("capture_method", _read_capture_method)
+    split_policy = reading.pick("split_policy", _read_split_policy)
+    user_id = reading.pick("user_id", _read_user_id)
     email = reading.pick("email", read_email)
     country = reading.pick("country", read_country)
     return_url = reading.pick("return_url", read_url)

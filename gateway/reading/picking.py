@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from gateway.reading.names import Claims
+from gateway.reading.names import Claim, Claims
 from gateway.reading.notes import Notes
 from gateway.reading.rules import fields
 
@@ -17,8 +17,13 @@ def pick(claims: Claims, name: str, read: Reader[FieldT], notes: Notes) -> Field
     sent = claims.get(name)
     if sent is None:
         return None
-    if len(sent) == 1:
-        return read(notes, *sent[0])
+    if len(sent) > 1:
+        return _agreed(sent, read, notes)
+    path, value = sent[0]
+    return read(notes, path, value)
+
+
+def _agreed(sent: list[Claim], read: Reader[FieldT], notes: Notes) -> FieldT | None:
     first: tuple[str, FieldT] | None = None
     for path, raw in sent:
         value = read(notes, path, raw)

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import uuid_utils
 
-from gateway.reading.card_data import without_card_data
+from gateway.reading.card_data import may_hold_card_data, without_card_data
 from gateway.reading.names import Claims, Vocabulary, gather
 from gateway.reading.notes import Notes, Place
 from gateway.reading.picking import FieldT, Reader, pick
 from gateway.reading.rules import bodies, fields
-from gateway.reading.values import CONTROL, read_text
+from gateway.reading.values import CONTROL
 from services.kernel.context import MAX_IDEMPOTENCY_KEY_CHARACTERS, ValidationIssue
 from services.kernel.errors import InvalidArgument
 from services.kernel.ids import ApiKeyId, MerchantId, PaymentId, RequestId
@@ -20,6 +19,7 @@ from services.kernel.money import Currency
 
 KEY_HEADER: Final = "Idempotency-Key"
 REQUEST_ID_HEADER: Final = "Request-Id"
+_OWN_LENGTHS: Final = frozenset({len(KEY_HEADER), len(REQUEST_ID_HEADER)})
 _KEY: Final = "idempotency_key"
 
 
@@ -65,7 +65,7 @@ class Reading:
         body = without_card_data(incoming.body, self.notes)
         query = without_card_data(incoming.query, self.notes, "query") if incoming.query else {}
         for name, value in ((KEY_HEADER, key), (REQUEST_ID_HEADER, request_id)):
-            if value is not None:
+            if value is not None and may_hold_card_data(name, value):
                 without_card_data({name: value}, self.notes)
         self.claims: Claims = gather(vocabulary, body, query, self.notes)
         self.request_id = self._request_id(request_id)
@@ -79,11 +79,8 @@ class Reading:
 
     def pick(self, name: str, read: Reader[FieldT]) -> FieldT | None:
         """The field as `read` reads it; None if it was not sent or cannot be used."""
-        return pick(self.claims, name, read, self.notes)
-
-    def text(self, name: str, max_characters: int) -> str | None:
-        """The field as a text of one line."""
-        return self.pick(name, partial(read_text, max_characters=max_characters))
+        # The check that `pick` makes too: most fields are absent, and a call costs more than it.
+        return pick(self.claims, name, read, self.notes) if name in self.claims else None
 
     def payment_id(self, target: str | None) -> PaymentId | None:
         """The payment meant: the target that the path of the request names, or a field."""
@@ -153,9 +150,12 @@ def _own_headers(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
     key = request_id = None
     for name, value in headers.items():
         # By length first: most headers are neither.
-        if len(name) == len(KEY_HEADER) and name.lower() == KEY_HEADER.lower():
+        if len(name) not in _OWN_LENGTHS:
+            continue
+        lowered = name.lower()
+        if lowered == "idempotency-key":
             key = value
-        elif len(name) == len(REQUEST_ID_HEADER) and name.lower() == REQUEST_ID_HEADER.lower():
+        elif lowered == "request-id":
             request_id = value
     return key, request_id
 

@@ -2,8 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.reading.notes import Notes, Place
 from gateway.reading.rules import amounts as rules
@@ -107,8 +106,7 @@ _CODE_AND_SYMBOL: Final = re.compile(r"(?P<code>[a-z]{3})\s*(?P<symbol>\W+)", re
 _SYMBOL_AND_CODE: Final = re.compile(r"(?P<symbol>\W+)\s*(?P<code>[a-z]{3})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """What a symbol, code or word may mean, and what it means where nothing else decides."""
 
     codes: tuple[str, ...]
@@ -172,8 +170,7 @@ def read_unit(text: str) -> Unit | None:
     return code.narrowed(symbol) if code and symbol else None
 
 
-@dataclass(frozen=True, slots=True)
-class CurrencyTerms:
+class CurrencyTerms(NamedTuple):
     """What decides the currency of an amount that does not name one, or may name several.
 
     `stated` is what the currency field says; `fallback` is taken where there is none, and the

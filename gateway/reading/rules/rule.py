@@ -11,8 +11,8 @@ class Rule:
     """One rule, by the id that issues carry.
 
     The meaning is what the merchant reads in an issue. The example is a request that the rule
-    fires on: the body of POST /payments, or a whole request where it begins with `POST`; `⟨3 of ab⟩`
-    in it stands for `ababab`. A rule that has a reason refuses.
+    fires on: the body of POST /payments, or a whole request where it begins with `POST`; in it
+    `⟨3 of ab⟩` stands for `ababab`. A rule that has a reason refuses.
     """
 
     id: str
