@@ -28,6 +28,7 @@ _SQL: Final = load_queries("services.ledger.store")
 
 _SEALER_LOCK: Final = 0x1ED6E5
 _PAGE: Final = 100
+# A sealer whose network is cut must not keep the lock, nor what is past unsealed, for hours.
 _SILENCE: Final = timedelta(seconds=10)
 # Past every transaction id that a server will ever give.
 _END_OF_EPOCH: Final = 2**62
@@ -36,9 +37,12 @@ _END_OF_EPOCH: Final = 2**62
 class Seals:
     """What sealing and verifying ask of the database."""
 
-    def __init__(self, database: Database, *, block_size: int = 10_000) -> None:
+    def __init__(
+        self, database: Database, *, block_size: int = 10_000, silence: timedelta = _SILENCE
+    ) -> None:
         self._database = database
         self._block_size = block_size
+        self._silence_ms = silence // timedelta(milliseconds=1)
         self._witnessed: Block | None = None
 
     async def check_settled(self) -> None:
@@ -54,7 +58,7 @@ class Seals:
         """Seal one block of what can no longer change; None when there is nothing to seal."""
 
         async def work(connection: Connection) -> Block | None:
-            silence_ms = str(_SILENCE // timedelta(milliseconds=1))
+            silence_ms = str(self._silence_ms)
             if not await connection.fetchval(_SQL["lock_sealer"], _SEALER_LOCK, silence_ms):
                 return None
             await self._refuse_if_vanished(connection)
