@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 # A message of its own that begins so: a statement may well speak of commits elsewhere.
-COMMIT: Final = re.compile(rb"Q....commit[;\x00]", re.DOTALL)
+COMMIT: Final = re.compile(rb"Q....commit(\x00|; select)", re.DOTALL)
 
 
 class Cut(Enum):
@@ -76,7 +76,8 @@ class CuttingProxy:
         answers = asyncio.create_task(self._pump(server, reply))
         self._pipes.add(answers)
         try:
-            with suppress(OSError):
+            # asyncio takes a cancelled handler for one that failed, and says so.
+            with suppress(OSError, asyncio.CancelledError):
                 await self._pass_on(client, reply, to_server, answers)
         finally:
             answers.cancel()

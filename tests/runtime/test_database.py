@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 
 import asyncpg
@@ -130,7 +131,15 @@ async def test_a_pool_left_on_a_standby_connects_anew(application_url: str, owne
     _assert_away(refusal.value)
     await owner.execute("set default_transaction_read_only = off")
     await owner.execute(f"alter database {name} reset default_transaction_read_only")
-    await database.transaction(write)
+
+    async def is_written() -> bool:
+        # The pool may have connected anew at once, to what was a standby still.
+        with suppress(Unavailable):
+            await database.transaction(write)
+            return True
+        return False
+
+    await until(is_written)
     await database.close()
     await owner.close()
 

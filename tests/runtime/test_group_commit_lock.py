@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services.kernel.errors import Unavailable
-from services.runtime.database import Database, Isolation
+from services.runtime.database import Connection, Database, Isolation
 from services.runtime.group_commit import GroupCommit
 from tests.runtime.cutting_proxy import COMMIT, CuttingProxy
 from tests.runtime.trial_store import TrialStore, Write, count, until, until_no_session
@@ -67,11 +67,12 @@ async def test_a_writer_gone_silent_in_commit_leaves_no_lock_behind(
     assert await count(database, "select count(*) from trial.writes where aggregate = 'a'") == 1
 
 
+@pytest.mark.parametrize("words", [rb"pg_advisory_lock", rb"begin isolation level"])
 async def test_a_writer_gone_silent_with_the_lock_is_in_a_transaction_that_the_server_ends(
-    database: Database, through_proxy: Database, proxy: CuttingProxy
+    database: Database, through_proxy: Database, proxy: CuttingProxy, words: bytes
 ) -> None:
     silent = _writer(through_proxy, "silent", patience=timedelta(seconds=0.1))
-    proxy.fall_silent_after(re.compile(rb"pg_advisory_lock"))
+    proxy.fall_silent_after(re.compile(words))
     lost = asyncio.create_task(silent.submit(Write("a")))
     await proxy.is_silent.wait()
 
@@ -85,6 +86,35 @@ async def test_a_writer_gone_silent_with_the_lock_is_in_a_transaction_that_the_s
     session = await database.dedicated_connection(application_name="trial")
     assert await session.fetchval("show idle_in_transaction_session_timeout") == "10s"
     await session.close()
+
+
+class TimedStore(TrialStore):
+    """Answers with the time of its transaction, in microseconds."""
+
+    async def write(self, connection: Connection, units: Sequence[Write]) -> Sequence[int]:
+        now = await connection.fetchval("select (extract(epoch from now()) * 1e6)::bigint")
+        return [now] * len(units)
+
+
+async def test_a_writer_that_waited_for_the_lock_writes_at_a_time_after_that(
+    database: Database,
+) -> None:
+    holder = await database.dedicated_connection(application_name="holder")
+    await holder.execute(f"select pg_advisory_lock({_LOCK})")
+    writer = GroupCommit(database, TimedStore(), name="trial", advisory_lock=_LOCK)
+    written_at = asyncio.create_task(writer.submit(Write("a")))
+
+    async def waits_for_the_lock() -> bool:
+        waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+        return await count(database, waiting) > 0
+
+    await until(waits_for_the_lock)
+    released_at = await holder.fetchval(
+        "select (extract(epoch from clock_timestamp()) * 1e6)::bigint"
+    )
+    await holder.close()
+    assert await written_at > released_at
+    await writer.close()
 
 
 async def test_a_lost_commit_is_settled_with_the_lock_held(

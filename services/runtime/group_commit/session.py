@@ -59,13 +59,13 @@ class CommitLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    """How a transaction begins and ends, each in one message to the server.
+    """How a transaction begins and ends, message by message.
 
-    So the server never holds the lock while it waits for the writer outside a transaction: if the
-    writer's network is cut there, the lock ends with the transaction, and that ends by timeout.
+    The server never holds the lock while it waits for the writer outside a transaction: if the
+    writer's network is cut, the lock ends with the transaction, and that ends by timeout.
     """
 
-    enter: str
+    enter: tuple[str, ...]
     commit: str
     roll_back: str
     unlock: str
@@ -74,11 +74,12 @@ class _Statements:
     def of(cls, isolation: Isolation, advisory_lock: int | None) -> Self:
         begin = f"begin isolation level {isolation}"
         if advisory_lock is None:
-            return cls(begin, "commit", "rollback", "")
+            return cls((begin,), "commit", "rollback", "")
         # The lock is taken in a transaction before: in the same one the snapshot would be older
-        # than the lock, and every wait for it would end in a serialization failure.
+        # than the lock, and every wait for it would end in a serialization failure. Two messages,
+        # because now() is when the message came, and must not be older than the lock either.
         return cls(
-            f"begin; select pg_advisory_lock({advisory_lock}); commit; {begin}",
+            (f"begin; select pg_advisory_lock({advisory_lock})", f"commit; {begin}"),
             f"commit; {_UNLOCK}",
             f"rollback; {_UNLOCK}",
             _UNLOCK,
@@ -159,7 +160,8 @@ class Session:
 
     async def _enter(self, connection: Connection) -> None:
         try:
-            await connection.execute(self._statements.enter)
+            for statements in self._statements.enter:
+                await connection.execute(statements)
         except TimeoutError:
             # Another holds the lock, or nobody answers: no smaller batch would do better.
             connection.terminate()
