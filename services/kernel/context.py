@@ -176,6 +176,8 @@ def _presentable(name: str, text: str) -> str:
 
 
 def _require_length(name: str, text: str, max_characters: int) -> None:
+    # PostgreSQL keeps no text with one.
+    _require("\0" not in text, f"{name} holds no NUL")
     _require(0 < len(text) <= max_characters, f"{name} has 1 to {max_characters} characters")
 
 

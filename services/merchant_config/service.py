@@ -22,6 +22,8 @@ _CACHED_MAX: Final = 1_024
 class Versions(Protocol):
     """Where versions are kept."""
 
+    async def standing(self, proposal: Proposal) -> Stored | None: ...
+
     async def put(self, proposal: Proposal) -> Stored: ...
 
     async def find(self, merchant_id: MerchantId, version: int) -> MerchantConfig | None: ...
@@ -86,6 +88,9 @@ class MerchantConfigs:
 
     async def put(self, proposal: Proposal, unreadable: Sequence[FieldViolation] = ()) -> Stored:
         """Make the proposal the newest version; `unreadable` is what could not even be read."""
+        # A repeat is answered as the first time, whatever became of the processors since.
+        if not unreadable and (standing := await self._versions.standing(proposal)):
+            return standing
         await self._require_sound(proposal.settings, unreadable)
         return await self._versions.put(proposal)
 

@@ -27,16 +27,18 @@ class Versions:
         self._database = database
         self._codec = codec
 
+    async def standing(self, proposal: Proposal) -> Stored | None:
+        """What the proposal's key stands for already."""
+        fingerprint = proposal.fingerprint(self._codec.encode(proposal.settings))
+        async with self._database.connection() as connection:
+            return await self._standing(connection, proposal, fingerprint)
+
     async def put(self, proposal: Proposal) -> Stored:
         """Add the proposal as the next version, or return what its key stands for."""
         text = self._codec.encode(proposal.settings)
         fingerprint = proposal.fingerprint(text)
 
         async def work(connection: Connection) -> Stored:
-            # Looked up first too, because a key that stands must not be told that it is stale.
-            standing = await self._standing(connection, proposal, fingerprint)
-            if standing is not None:
-                return standing
             row = await connection.fetchrow(
                 _SQL["add_version"],
                 proposal.merchant_id.hex,
@@ -49,6 +51,7 @@ class Versions:
             )
             if row is not None:
                 return Stored(_config(row, proposal.settings), replayed=False)
+            # Asked before it is called stale: its own version may be what came between.
             standing = await self._standing(connection, proposal, fingerprint)
             if standing is not None:
                 return standing

@@ -32,26 +32,31 @@ class ConfigsUnderTest:
 
     database: Database
     stub: MerchantConfigServiceStub
+    processors: StandInProcessors
 
     async def count_versions(self) -> int:
         async with self.database.connection() as connection:
             return int(await connection.fetchval("select count(*) from config.versions"))
 
 
+def stand_in_processors() -> StandInProcessors:
+    """The processors that configurations may name."""
+    return StandInProcessors(  # type: ignore[abstract]  # it normalizes and lists no events
+        processor("stripe"),
+        processor("stripe_eu", currencies=["EUR"]),
+        processor("cards_only", methods=[CARD]),
+        processor("wallet_only", methods=[APPLE_PAY]),
+    )
+
+
 @asynccontextmanager
-async def serving_configs(application_url: str, registry: Registry) -> AsyncIterator[Database]:
+async def serving_configs(
+    application_url: str, registry: Registry, processors: StandInProcessors
+) -> AsyncIterator[Database]:
     """Have the registry serve configurations, and the processors that they may name."""
     database = await Database.connect(application_url, application_name="configs under test")
     async with connect_in_process(registry) as channel, VersionFeed(database) as feed:
-        registry.register(
-            add_ProcessorServiceServicer_to_server,
-            StandInProcessors(  # type: ignore[abstract]  # it normalizes and lists no events
-                processor("stripe"),
-                processor("stripe_eu", currencies=["EUR"]),
-                processor("cards_only", methods=[CARD]),
-                processor("wallet_only", methods=[APPLE_PAY]),
-            ),
-        )
+        registry.register(add_ProcessorServiceServicer_to_server, processors)
         text = SettingsJson()
         directory = ProcessorDirectory(ProcessorServiceStub(channel))
         configs = MerchantConfigs(Versions(database, text), directory, text)
@@ -65,11 +70,12 @@ async def serving_configs(application_url: str, registry: Registry) -> AsyncIter
 @asynccontextmanager
 async def running_configs(application_url: str) -> AsyncIterator[ConfigsUnderTest]:
     registry = Registry(Middleware(Telemetry.create("test")))
+    processors = stand_in_processors()
     async with (
-        serving_configs(application_url, registry) as database,
+        serving_configs(application_url, registry, processors) as database,
         connect_in_process(registry) as channel,
     ):
-        yield ConfigsUnderTest(database, MerchantConfigServiceStub(channel))
+        yield ConfigsUnderTest(database, MerchantConfigServiceStub(channel), processors)
 
 
 @pytest.fixture

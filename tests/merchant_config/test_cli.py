@@ -14,7 +14,7 @@ from services.runtime.rpc import GrpcServer, Middleware, Registry
 from services.runtime.run_file import RunFile
 from services.runtime.telemetry import Telemetry
 from tests.cli.conftest import run_cli
-from tests.merchant_config.conftest import serving_configs
+from tests.merchant_config.conftest import serving_configs, stand_in_processors
 from tests.merchant_config.settings import MERCHANT
 
 _TOKEN = "a token for the commands of one test alone"  # noqa: S105 -- as it says
@@ -60,7 +60,7 @@ ConfigCli = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]
 @pytest.fixture
 async def config_cli(application_url: str, tmp_path: Path) -> AsyncIterator[ConfigCli]:
     registry = Registry(Middleware(Telemetry.create("test"), token=_TOKEN))
-    async with serving_configs(application_url, registry):
+    async with serving_configs(application_url, registry, stand_in_processors()):
         server = GrpcServer(registry)
         port = await server.start("127.0.0.1:0")
         RunFile(os.getpid(), f"127.0.0.1:{port}", _TOKEN, application_url).write(tmp_path)

@@ -1,5 +1,7 @@
 """Settings are judged as a whole; each case breaks one thing and must be told where."""
 
+import random
+import time
 from typing import Any
 
 import pytest
@@ -7,6 +9,9 @@ from payments.config.v1.merchant_config_pb2 import MerchantSettings
 
 from services.kernel.errors import InvalidArgument, Reason
 from services.kernel.ids import MerchantId
+from services.merchant_config.domain.settings import ProcessorFacts
+from services.merchant_config.domain.validation import violations_of
+from services.merchant_config.translate.reading import settings_from_message
 from services.runtime.rpc import typed_errors
 from tests.conftest import DatabaseUrls
 from tests.merchant_config.conftest import ConfigsUnderTest
@@ -169,6 +174,37 @@ _BROKEN: list[tuple[MerchantSettings, str, str]] = [
         "webhook_endpoints[0].url",
         "url.form",
     ),
+    *(
+        (sound(webhook_endpoints=[{"name": "a", "url": url}]), "webhook_endpoints[0].url", rule)
+        for url, rule in (
+            ("https://shop.example/\x00", "url.form"),
+            ("https://shop.example/a b", "url.form"),
+            ("https://shop.example/\nhost: other", "url.form"),
+            ("https://127.1/", "url.public"),
+            ("https://2130706433/", "url.public"),
+            ("https://0x7f.0.0.1/", "url.public"),
+            ("https://10.0.0.1./", "url.public"),
+            ("https://localhost./", "url.public"),
+            ("https://[::ffff:127.0.0.1]/", "url.public"),
+        )
+    ),
+    (
+        sound(
+            webhook_endpoints=[{"name": f"w{n}", "url": "https://a.example"} for n in range(101)]
+        ),
+        "webhook_endpoints",
+        "webhook_endpoints.count",
+    ),
+    (
+        rules(*({"match": {"metadata": {"n": str(n)}}} for n in range(101))),
+        "routing_rules",
+        "routing_rules.count",
+    ),
+    (
+        rules({"match": {"metadata": {f"k{n}": "" for n in range(51)}}}),
+        "routing_rules[0].match.metadata",
+        "metadata.count",
+    ),
     (
         sound(webhook_endpoints=[{"name": "A b", "url": "https://shop.example"}]),
         "webhook_endpoints[0].name",
@@ -256,6 +292,11 @@ _BROKEN: list[tuple[MerchantSettings, str, str]] = [
         "routing_rules[1].match.amount_band",
         "band.overlap",
     ),
+    (
+        rules(_band(None, 500), {"match": {**_band(400, None)["match"], "currencies": ["USD"]}}),
+        "routing_rules[1].match.amount_band",
+        "band.overlap",
+    ),
 ]
 
 
@@ -313,3 +354,25 @@ async def test_everything_that_is_wrong_is_told_at_once(configs: ConfigsUnderTes
         "routing_rules[0].match.currencies[0]",
         "routing_rules[1]",
     }
+
+
+def test_rules_that_cut_one_another_to_pieces_are_judged_in_bounded_time() -> None:
+    chance = random.Random(1)
+    settings, _ = settings_from_message(
+        rules(
+            *(
+                {
+                    "match": {
+                        "metadata": {
+                            f"k{n}": chance.choice("ab") for n in chance.sample(range(50), 2)
+                        }
+                    }
+                }
+                for _ in range(100)
+            )
+        )
+    )
+    began_at = time.process_time()
+    known = {name: ProcessorFacts() for name in ("stripe", "stripe_eu", "cards_only")}
+    assert violations_of(settings, known) == []
+    assert time.process_time() - began_at < 10

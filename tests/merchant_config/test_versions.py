@@ -78,6 +78,34 @@ async def test_the_same_key_and_proposal_replays(configs: ConfigsUnderTest) -> N
     assert all(call.config == calls[0].config for call in calls)
 
 
+async def test_a_repeat_is_answered_though_a_processor_is_gone_meanwhile(
+    configs: ConfigsUnderTest,
+) -> None:
+    first = await configs.stub.PutConfig(put())
+    configs.processors.processors = configs.processors.processors[1:]
+    with pytest.raises(InvalidArgument), typed_errors():
+        await configs.stub.PutConfig(put(expected_version=1, key="k2"))
+    again = await configs.stub.PutConfig(put())
+    assert (again.replayed, again.config) == (True, first.config)
+
+
+async def test_what_cannot_be_read_is_no_repeat_of_what_can(configs: ConfigsUnderTest) -> None:
+    await configs.stub.PutConfig(put())
+    illegible = put()
+    illegible.settings.allowed_methods.append(99)  # type: ignore[arg-type]  # of no version
+    with pytest.raises(InvalidArgument), typed_errors():
+        await configs.stub.PutConfig(illegible)
+
+
+@pytest.mark.parametrize("expected_version", [-1, 2**63 - 1])
+async def test_a_version_that_none_can_follow_is_refused(
+    configs: ConfigsUnderTest, expected_version: int
+) -> None:
+    with pytest.raises(InvalidArgument) as refusal, typed_errors():
+        await configs.stub.PutConfig(put(expected_version=expected_version))
+    assert [v.field for v in refusal.value.violations] == ["expected_version"]
+
+
 async def test_the_same_key_with_another_proposal_is_a_conflict(configs: ConfigsUnderTest) -> None:
     await configs.stub.PutConfig(put())
     for other in (put(sound(default_currency="EUR")), put(comment="other")):

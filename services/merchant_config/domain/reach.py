@@ -12,10 +12,12 @@ from typing import Final
 from services.kernel.context import CardNetwork, PaymentMethod
 from services.merchant_config.domain.settings import AmountBand, RouteMatch
 
-# Boxes that are cut from one another can multiply; past this, a rule counts as one that can match.
-_BOXES_MAX: Final = 2_000
+# Boxes that are cut from one another can multiply; past this, rules count as ones that can match.
+_COMPARISONS_MAX: Final = 20_000
 
 Box = tuple[frozenset[object], ...]
+
+_AMOUNTS_SIDE: Final = 3
 
 # What no rule names, and what a request leaves open.
 _OTHER: Final = None
@@ -25,6 +27,7 @@ class Reach:
     """The steps that the rules of one configuration tell apart."""
 
     def __init__(self, matches: Sequence[RouteMatch], methods: Iterable[PaymentMethod]) -> None:
+        self._comparisons_left = _COMPARISONS_MAX
         self._methods = frozenset(methods)
         self._countries = frozenset({_OTHER, *(c for match in matches for c in match.countries)})
         self._cuts = _cuts(matches)
@@ -43,12 +46,27 @@ class Reach:
             self._methods & frozenset(match.methods or self._methods),
             frozenset(match.card_networks) or networks,
             frozenset(match.countries) or self._countries,
-            frozenset(self._amounts(match)),
+            frozenset(self._amounts(match)),  # at _AMOUNTS_SIDE
             *(
                 frozenset({match.metadata[key]} if key in match.metadata else values)
                 for key, values in self._metadata.items()
             ),
         )
+
+    def is_covered(self, box: Box, by: Sequence[Box]) -> bool:
+        """Whether nothing is left of a box when all the others are taken away.
+
+        One piece is followed to its end before the next, since the first that outlasts all the
+        others is the answer.
+        """
+        pieces = [(box, 0)]
+        while pieces:
+            piece, place = pieces.pop()
+            if place == len(by) or not self._comparisons_left:
+                return False
+            self._comparisons_left -= 1
+            pieces += [(rest, place + 1) for rest in _without(piece, by[place])]
+        return True
 
     def _amounts(self, match: RouteMatch) -> Iterable[tuple[str | None, int]]:
         """Each currency that fits, with each stretch of its amounts that does."""
@@ -65,17 +83,16 @@ def is_empty(box: Box) -> bool:
 
 def overlaps(one: Box, other: Box) -> bool:
     """Whether some step lies in both boxes."""
-    return all(mine & theirs for mine, theirs in zip(one, other, strict=True))
+    return not any(mine.isdisjoint(theirs) for mine, theirs in zip(one, other, strict=True))
 
 
-def is_covered(box: Box, by: Iterable[Box]) -> bool:
-    """Whether nothing is left of a box when all the others are taken away."""
-    left = [box]
-    for cover in by:
-        left = [piece for each in left for piece in _without(each, cover)]
-        if len(left) > _BOXES_MAX:
-            return False
-    return not left
+def differ_in_amounts_alone(one: Box, other: Box) -> bool:
+    """Whether two boxes that hold different amounts are alike in all else."""
+    return all(
+        mine == theirs
+        for side, (mine, theirs) in enumerate(zip(one, other, strict=True))
+        if side != _AMOUNTS_SIDE
+    )
 
 
 def _without(box: Box, cover: Box) -> Iterable[Box]:

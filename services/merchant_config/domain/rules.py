@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from services.kernel.context import PaymentMethod
+from services.kernel.context import MAX_METADATA_ENTRIES, PaymentMethod
 from services.kernel.errors import FieldViolation
 from services.merchant_config.domain.checks import (
     COUNTRY,
@@ -17,7 +17,13 @@ from services.merchant_config.domain.checks import (
     check_unique,
     check_weights,
 )
-from services.merchant_config.domain.reach import Box, Reach, is_covered, is_empty, overlaps
+from services.merchant_config.domain.reach import (
+    Box,
+    Reach,
+    differ_in_amounts_alone,
+    is_empty,
+    overlaps,
+)
 from services.merchant_config.domain.settings import (
     AmountBand,
     MerchantSettings,
@@ -26,18 +32,12 @@ from services.merchant_config.domain.settings import (
     RoutingRule,
 )
 
-_RULES_MAX = 100
-
 
 def check_rules(
     settings: MerchantSettings, known: Mapping[str, ProcessorFacts]
 ) -> Iterator[FieldViolation]:
     """Every rule by itself, then whether the earlier ones leave anything for it to match."""
     rules = settings.routing_rules
-    if len(rules) > _RULES_MAX:
-        message = f"at most {_RULES_MAX} rules"
-        yield FieldViolation("routing_rules", "routing_rules.count", message)
-        return
     yield from check_unique("routing_rules", "name", [rule.name for rule in rules])
     listed = [preference.processor_id for preference in settings.processors]
     legible = []
@@ -81,6 +81,10 @@ def _check_match(path: str, match: RouteMatch) -> Iterator[FieldViolation]:
         yield from check_code(f"{path}.currencies[{number}]", currency, CURRENCY)
     for number, country in enumerate(match.countries):
         yield from check_code(f"{path}.countries[{number}]", country, COUNTRY)
+    if len(match.metadata) > MAX_METADATA_ENTRIES:
+        message = f"no request has more than {MAX_METADATA_ENTRIES} entries"
+        yield FieldViolation(f"{path}.metadata", "metadata.count", message)
+        return
     for key, value in match.metadata.items():
         yield from check_text(f"{path}.metadata", key, at_least=1, at_most=40)
         yield from check_text(f"{path}.metadata[{key}]", value, at_least=0, at_most=500)
@@ -143,35 +147,25 @@ def _check_reach(
     before: list[tuple[RoutingRule, Box]] = []
     for path, rule in rules:
         box = reach.box(rule.match)
-        takers = [other for other, taken in before if overlaps(box, taken)]
+        takers = [(other, taken) for other, taken in before if overlaps(box, taken)]
         if is_empty(box):
             message = "fits no step: its fields contradict one another or the allowed methods"
             yield FieldViolation(f"{path}.match", "rule.matchable", message)
-        elif is_covered(box, [taken for _, taken in before]):
-            names = ", ".join(taker.name for taker in takers)
+        elif reach.is_covered(box, [taken for _, taken in takers]):
+            names = ", ".join(taker.name for taker, _ in takers)
             message = f"can never match: {names} before it take all that it fits"
             yield FieldViolation(f"{path}.match", "rule.reachable", message)
         else:
-            yield from _check_bands_apart(path, rule.match, takers)
+            yield from _check_bands_apart(path, rule.match, box, takers)
         before.append((rule, box))
 
 
 def _check_bands_apart(
-    path: str, match: RouteMatch, takers: Iterable[RoutingRule]
+    path: str, match: RouteMatch, box: Box, takers: Iterable[tuple[RoutingRule, Box]]
 ) -> Iterator[FieldViolation]:
     """Rules that differ in their amounts alone divide the amounts between them."""
-    for taker in takers:
-        other = taker.match
-        if match.amount_band and other.amount_band and _beside_band(other) == _beside_band(match):
+    for taker, taken in takers:
+        have_bands = match.amount_band and taker.match.amount_band
+        if have_bands and differ_in_amounts_alone(box, taken):
             message = f"overlaps the band of {taker.name}, which is like it in all else"
             yield FieldViolation(f"{path}.match.amount_band", "band.overlap", message)
-
-
-def _beside_band(match: RouteMatch) -> object:
-    return (
-        frozenset(match.methods),
-        frozenset(match.card_networks),
-        frozenset(match.currencies),
-        frozenset(match.countries),
-        dict(match.metadata),
-    )

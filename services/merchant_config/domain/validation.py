@@ -1,5 +1,6 @@
 """Whether settings may be stored: every rule, over the whole of them, each breach with its path."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from ipaddress import ip_address
@@ -30,6 +31,9 @@ from services.merchant_config.domain.settings import (
 
 _BASIS_POINTS_MAX = 10_000
 _URL_CHARACTERS_MAX = 2_000
+_URL_CHARACTERS = re.compile(r"[!-~]*", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
+_LIST_MAX = 100
 
 
 def violations_of(
@@ -39,6 +43,9 @@ def violations_of(
     may_name_private_hosts: bool = False,
 ) -> Sequence[FieldViolation]:
     """Everything that is wrong with the settings, given the processors that there are."""
+    # What is too long is not looked through: some of the checks compare each with each.
+    if too_long := list(_check_counts(settings)):
+        return too_long
     return [
         *_check_terms(settings),
         *_check_fees(settings),
@@ -49,6 +56,18 @@ def violations_of(
         *_check_attempt_limits(settings),
         *_check_endpoints(settings.webhook_endpoints, may_name_private_hosts),
     ]
+
+
+def _check_counts(settings: MerchantSettings) -> Iterator[FieldViolation]:
+    for field, entries in (
+        ("processors", settings.processors),
+        ("routing_rules", settings.routing_rules),
+        ("amount_limits", settings.amount_limits),
+        ("velocity_limits", settings.velocity_limits),
+        ("webhook_endpoints", settings.webhook_endpoints),
+    ):
+        if len(entries) > _LIST_MAX:
+            yield FieldViolation(field, f"{field}.count", f"at most {_LIST_MAX}")
 
 
 def _check_terms(settings: MerchantSettings) -> Iterator[FieldViolation]:
@@ -181,7 +200,8 @@ def _check_url(path: str, url: str, may_be_private: bool) -> Iterator[FieldViola
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
-    if host is None or parts.username is not None or len(url) > _URL_CHARACTERS_MAX:
+    is_written_as_one = len(url) <= _URL_CHARACTERS_MAX and _URL_CHARACTERS.fullmatch(url)
+    if host is None or parts.username is not None or not is_written_as_one:
         yield FieldViolation(path, "url.form", "is no URL of a host, without a login in it")
         return
     is_private = _is_private(host)
@@ -192,7 +212,10 @@ def _check_url(path: str, url: str, may_be_private: bool) -> Iterator[FieldViola
 
 
 def _is_private(host: str) -> bool:
+    host = host.removesuffix(".")
     try:
         return not ip_address(host).is_global
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        # 127.1 and 2130706433 are addresses to whoever connects, and no names to anybody.
+        is_number = _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
+        return is_number or host == "localhost" or host.endswith(".localhost")

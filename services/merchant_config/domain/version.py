@@ -19,6 +19,8 @@ from services.merchant_config.domain.settings import MerchantConfig, MerchantSet
 _KEY_CHARACTERS_MAX = 255
 _COMMENT_CHARACTERS_MAX = 500
 _AUTHOR_CHARACTERS_MAX = 255
+# The one after it must still be a bigint.
+_EXPECTED_VERSION_MAX = 2**63 - 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ class Proposal:
             *check_text("comment", self.comment, at_least=0, at_most=_COMMENT_CHARACTERS_MAX),
             *check_text("author", self.author, at_least=1, at_most=_AUTHOR_CHARACTERS_MAX),
         ]
-        if self.expected_version < 0:
-            message = "must be zero or more"
+        if not 0 <= self.expected_version <= _EXPECTED_VERSION_MAX:
+            message = f"must be 0 to {_EXPECTED_VERSION_MAX}"
             violations.append(FieldViolation("expected_version", "version.range", message))
         if violations:
             raise InvalidArgument("the proposal breaks a rule", violations=violations)
