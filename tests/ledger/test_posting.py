@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from payments.core.v1.error_reason_pb2 import ErrorReason
 from payments.events.v1.envelope_pb2 import Envelope
@@ -24,6 +25,19 @@ from services.runtime.rpc import typed_errors
 from tests.ledger import drafts
 from tests.ledger.conftest import LedgerUnderTest
 from tests.ledger.messages import entry, sale, sale_draft
+
+_OLD_POST = """
+with header as (
+    insert into ledger.ledger_transactions
+           (id, reference_id, idempotency_key, fingerprint, leg_count)
+    values (uuidv7(), 'pay_1', 'old', sha256('body'), 2) returning id
+), legs as (
+    insert into ledger.ledger_entries (transaction_id, leg, account, amount, currency)
+    select id, leg, account, sign * $1::bigint, 'USD'
+      from header, (values (1, 'A', 1), (2, 'B', -1)) as leg (leg, account, sign)
+)
+select id from header
+"""
 
 
 async def test_a_posted_transaction_can_be_read_with_its_entries(ledger: LedgerUnderTest) -> None:
@@ -103,6 +117,24 @@ async def test_a_hundred_at_once_with_one_key_write_one_transaction(
     assert len({each.transaction.id for each in posted}) == 1
     assert sum(not each.replayed for each in posted) == 1
     assert await ledger.count("select count(*) from ledger.ledger_entries") == 3
+
+
+async def test_what_was_written_before_legs_were_bounded_stands_and_can_be_read(
+    ledger: LedgerUnderTest, owner_url: str
+) -> None:
+    amount_minor = 2 * MAX_LEG_MINOR
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute(
+        "alter table ledger.ledger_entries drop constraint ledger_entries_amount_bounded"
+    )
+    transaction_uuid = await owner.fetchval(_OLD_POST, amount_minor)
+    await owner.close()
+    request = GetTransactionRequest(transaction_id=f"ltx_{transaction_uuid.hex}")
+    found = (await ledger.stub.GetTransaction(request)).transaction
+    assert [leg.amount.amount_minor for leg in found.entries] == [amount_minor, -amount_minor]
+    with pytest.raises(Conflict) as refusal, typed_errors():
+        await ledger.stub.PostTransaction(sale("old"))
+    assert refusal.value.details["transaction_id"] == found.id
 
 
 async def test_one_bad_draft_of_a_batch_fails_alone(ledger: LedgerUnderTest) -> None:
