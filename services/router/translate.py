@@ -56,6 +56,7 @@ def order_from_request(request: router_service_pb2.ExecuteAttemptRequest) -> Ord
             other for other in dict.fromkeys(request.alternative_processor_ids) if other != own
         ),
         failover_on_soft_decline=request.failover_on_soft_decline,
+        may_have_been_sent=request.may_have_been_sent,
     )
 
 
@@ -147,6 +148,7 @@ def _order(
     retry_policy: RetryPolicy = RetryPolicy(),  # noqa: B008 -- it never changes
     alternatives: tuple[str, ...] = (),
     failover_on_soft_decline: bool = False,
+    may_have_been_sent: bool = False,
 ) -> Order:
     operation = _OPERATIONS.get(attempt.operation)
     if operation is None or operation is Operation.LOOKUP:
@@ -174,6 +176,7 @@ def _order(
         retry_policy=retry_policy,
         alternatives=alternatives,
         failover_on_soft_decline=failover_on_soft_decline,
+        may_have_been_sent=may_have_been_sent,
     )
 
 

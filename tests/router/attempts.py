@@ -53,6 +53,7 @@ def attempt(
     max_tries: int = 3,
     timeout_seconds: float = 30,
     soft: bool = False,
+    sent_before: bool = False,
     **changed: Any,
 ) -> ExecuteAttemptRequest:
     policy = RetryPolicy(max_tries=max_tries, backoff_growth_percent=100, jitter_percent=100)
@@ -65,6 +66,7 @@ def attempt(
         retry_policy=policy,
         alternative_processor_ids=alternatives,
         failover_on_soft_decline=soft,
+        may_have_been_sent=sent_before,
     )
     request.timeout.FromMilliseconds(round(timeout_seconds * 1000))
     return request

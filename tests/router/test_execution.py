@@ -289,6 +289,50 @@ async def test_after_its_key_is_forgotten_an_attempt_is_looked_up_and_never_sent
     assert _rules(response)[0] == "key.expired"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failed(ErrorCode.NETWORK_FAILURE),
+        failed(ErrorCode.RATE_LIMITED),
+        failed(ErrorCode.PROCESSING_ERROR, retryable=False),
+        NotFound("no such processor", reason=Reason.PROCESSOR_NOT_FOUND),
+    ],
+)
+async def test_what_was_sent_before_is_in_doubt_however_it_fails_this_time(
+    router: RouterUnderTest, answer: Result | SwitchyardError
+) -> None:
+    for operation in (AUTHORIZE, CAPTURE):
+        router.processors.script(operation, *[answer] * 3)
+        router.processors.script(LOOKUP, *[nothing_found()] * 4)
+        response = await router.execute(operation=operation, sent_before=True)
+        assert response.result.outcome == Outcome.OUTCOME_UNKNOWN
+        assert not response.failover_to
+
+
+async def test_what_was_sent_before_is_in_doubt_while_its_processor_is_held_off(
+    router: RouterUnderTest,
+) -> None:
+    router.processors.script(AUTHORIZE, *[failed(ErrorCode.NETWORK_FAILURE)] * 6)
+    for _ in range(2):
+        await router.execute()
+    router.processors.script(LOOKUP, succeeded())
+    found = await router.execute(sent_before=True)
+    assert found.result.success
+    assert [sent.operation for sent in found.tries] == [LOOKUP]
+    router.processors.script(LOOKUP, *[nothing_found()] * 4)
+    lost = await router.execute(sent_before=True)
+    assert lost.result.outcome == Outcome.OUTCOME_UNKNOWN
+    assert not lost.failover_to
+    assert "sent.before" in _rules(lost)
+
+
+async def test_a_verdict_on_the_card_settles_what_was_sent_before(router: RouterUnderTest) -> None:
+    router.processors.script(AUTHORIZE, failed(ErrorCode.INSUFFICIENT_FUNDS))
+    response = await router.execute(sent_before=True)
+    assert response.result.outcome == Outcome.OUTCOME_FAILED
+    assert router.processors.count(LOOKUP) == 0
+
+
 async def test_a_lookup_alone_tells_what_became_of_the_attempt(router: RouterUnderTest) -> None:
     router.processors.script(LOOKUP, nothing_found(), succeeded())
     response = await router.stub.LookupAttempt(lookup_of(attempt()))

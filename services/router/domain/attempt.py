@@ -38,6 +38,8 @@ class Order:
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     alternatives: tuple[str, ...] = ()
     failover_on_soft_decline: bool = False
+    may_have_been_sent: bool = False
+    """Before, by somebody who has not recorded what came of it."""
 
     def is_key_forgotten(self, now: datetime) -> bool:
         """Whether the processor may take a repetition for something new."""

@@ -90,6 +90,15 @@ def failover_rule(answer: Answer, *, on_soft_decline: bool) -> str | None:
     return "failover.soft_decline" if is_soft and on_soft_decline else None
 
 
+def says_nothing_of_before(answer: Answer) -> bool:
+    """Whether a failure is one of this sending alone: what was sent before may have succeeded.
+
+    A verdict on the card is one on both, since a key that was seen gets its first answer again.
+    """
+    is_verdict = answer.error_code not in {*_ELSEWHERE, ErrorCode.UNKNOWN, None}
+    return answer.outcome is Outcome.FAILED and not is_verdict
+
+
 def answer_for_error(processor_id: str, operation: Operation, error: SwitchyardError) -> Answer:
     """What it means for the attempt that ProcessorService itself failed to answer."""
     if operation is not Operation.LOOKUP and error.reason in _NOT_BEGUN:

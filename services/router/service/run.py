@@ -24,6 +24,7 @@ from services.router.domain.failure import (
     held_off,
     in_doubt,
     out_of_time,
+    says_nothing_of_before,
     signal_of,
 )
 
@@ -84,6 +85,11 @@ class Run:
             answer = await self._look_up(in_doubt(order.processor_id, message))
         else:
             answer = await self._send_until_settled()
+            if order.may_have_been_sent and says_nothing_of_before(answer):
+                self._decide(
+                    "sent.before", f"{_told(answer)}, which says nothing of the first time"
+                )
+                answer = await self._look_up(in_doubt(order.processor_id, answer.message))
         return self._execution(answer, self._failover(answer))
 
     async def look_up(self) -> Execution:

@@ -30,7 +30,7 @@ from payments.router.v1 import circuit_breaker_pb2 as payments_dot_router_dot_v1
 from payments.router.v1 import routing_pb2 as payments_dot_router_dot_v1_dot_routing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'payments/router/v1/router_service.proto\x12\x12payments.router.v1\x1a\x1egoogle/protobuf/duration.proto\x1a$payments/core/v1/payment_terms.proto\x1a#payments/processor/v1/attempt.proto\x1a\x1fpayments/result/v1/result.proto\x1a(payments/router/v1/circuit_breaker.proto\x1a payments/router/v1/routing.proto\"\xe6\x02\n\x15\x45xecuteAttemptRequest\x12\x38\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1e.payments.processor.v1.AttemptR\x07\x61ttempt\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12\x33\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeout\x12@\n\x0cretry_policy\x18\x04 \x01(\x0b\x32\x1d.payments.core.v1.RetryPolicyR\x0bretryPolicy\x12:\n\x19\x61lternative_processor_ids\x18\x05 \x03(\tR\x17\x61lternativeProcessorIds\x12\x37\n\x18\x66\x61ilover_on_soft_decline\x18\x06 \x01(\x08R\x15\x66\x61iloverOnSoftDecline\"\xdf\x01\n\x16\x45xecuteAttemptResponse\x12\x32\n\x06result\x18\x01 \x01(\x0b\x32\x1a.payments.result.v1.ResultR\x06result\x12\x1f\n\x0b\x66\x61ilover_to\x18\x02 \x01(\tR\nfailoverTo\x12\x41\n\tdecisions\x18\x03 \x03(\x0b\x32#.payments.router.v1.RoutingDecisionR\tdecisions\x12-\n\x05tries\x18\x04 \x03(\x0b\x32\x17.payments.router.v1.TryR\x05tries\"\xae\x01\n\x14LookupAttemptRequest\x12\x38\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1e.payments.processor.v1.AttemptR\x07\x61ttempt\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12\x33\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeout\"z\n\x15LookupAttemptResponse\x12\x32\n\x06result\x18\x01 \x01(\x0b\x32\x1a.payments.result.v1.ResultR\x06result\x12-\n\x05tries\x18\x02 \x03(\x0b\x32\x17.payments.router.v1.TryR\x05tries\"\xba\x01\n\x1aListCircuitBreakersRequest\x12!\n\x0cprocessor_id\x18\x01 \x01(\tR\x0bprocessorId\x12=\n\x05state\x18\x02 \x01(\x0e\x32\'.payments.router.v1.CircuitBreakerStateR\x05state\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageToken\"\x94\x01\n\x1bListCircuitBreakersResponse\x12M\n\x10\x63ircuit_breakers\x18\x01 \x03(\x0b\x32\".payments.router.v1.CircuitBreakerR\x0f\x63ircuitBreakers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xe5\x02\n\rRouterService\x12l\n\x0e\x45xecuteAttempt\x12).payments.router.v1.ExecuteAttemptRequest\x1a*.payments.router.v1.ExecuteAttemptResponse\"\x03\x90\x02\x02\x12i\n\rLookupAttempt\x12(.payments.router.v1.LookupAttemptRequest\x1a).payments.router.v1.LookupAttemptResponse\"\x03\x90\x02\x02\x12{\n\x13ListCircuitBreakers\x12..payments.router.v1.ListCircuitBreakersRequest\x1a/.payments.router.v1.ListCircuitBreakersResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'payments/router/v1/router_service.proto\x12\x12payments.router.v1\x1a\x1egoogle/protobuf/duration.proto\x1a$payments/core/v1/payment_terms.proto\x1a#payments/processor/v1/attempt.proto\x1a\x1fpayments/result/v1/result.proto\x1a(payments/router/v1/circuit_breaker.proto\x1a payments/router/v1/routing.proto\"\x93\x03\n\x15\x45xecuteAttemptRequest\x12\x38\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1e.payments.processor.v1.AttemptR\x07\x61ttempt\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12\x33\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeout\x12@\n\x0cretry_policy\x18\x04 \x01(\x0b\x32\x1d.payments.core.v1.RetryPolicyR\x0bretryPolicy\x12:\n\x19\x61lternative_processor_ids\x18\x05 \x03(\tR\x17\x61lternativeProcessorIds\x12\x37\n\x18\x66\x61ilover_on_soft_decline\x18\x06 \x01(\x08R\x15\x66\x61iloverOnSoftDecline\x12+\n\x12may_have_been_sent\x18\x07 \x01(\x08R\x0fmayHaveBeenSent\"\xdf\x01\n\x16\x45xecuteAttemptResponse\x12\x32\n\x06result\x18\x01 \x01(\x0b\x32\x1a.payments.result.v1.ResultR\x06result\x12\x1f\n\x0b\x66\x61ilover_to\x18\x02 \x01(\tR\nfailoverTo\x12\x41\n\tdecisions\x18\x03 \x03(\x0b\x32#.payments.router.v1.RoutingDecisionR\tdecisions\x12-\n\x05tries\x18\x04 \x03(\x0b\x32\x17.payments.router.v1.TryR\x05tries\"\xae\x01\n\x14LookupAttemptRequest\x12\x38\n\x07\x61ttempt\x18\x01 \x01(\x0b\x32\x1e.payments.processor.v1.AttemptR\x07\x61ttempt\x12\'\n\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12\x33\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeout\"z\n\x15LookupAttemptResponse\x12\x32\n\x06result\x18\x01 \x01(\x0b\x32\x1a.payments.result.v1.ResultR\x06result\x12-\n\x05tries\x18\x02 \x03(\x0b\x32\x17.payments.router.v1.TryR\x05tries\"\xba\x01\n\x1aListCircuitBreakersRequest\x12!\n\x0cprocessor_id\x18\x01 \x01(\tR\x0bprocessorId\x12=\n\x05state\x18\x02 \x01(\x0e\x32\'.payments.router.v1.CircuitBreakerStateR\x05state\x12\x1b\n\tpage_size\x18\x03 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x04 \x01(\tR\tpageToken\"\x94\x01\n\x1bListCircuitBreakersResponse\x12M\n\x10\x63ircuit_breakers\x18\x01 \x03(\x0b\x32\".payments.router.v1.CircuitBreakerR\x0f\x63ircuitBreakers\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xe5\x02\n\rRouterService\x12l\n\x0e\x45xecuteAttempt\x12).payments.router.v1.ExecuteAttemptRequest\x1a*.payments.router.v1.ExecuteAttemptResponse\"\x03\x90\x02\x02\x12i\n\rLookupAttempt\x12(.payments.router.v1.LookupAttemptRequest\x1a).payments.router.v1.LookupAttemptResponse\"\x03\x90\x02\x02\x12{\n\x13ListCircuitBreakers\x12..payments.router.v1.ListCircuitBreakersRequest\x1a/.payments.router.v1.ListCircuitBreakersResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,17 +44,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTERSERVICE'].methods_by_name['ListCircuitBreakers']._loaded_options = None
   _globals['_ROUTERSERVICE'].methods_by_name['ListCircuitBreakers']._serialized_options = b'\220\002\001'
   _globals['_EXECUTEATTEMPTREQUEST']._serialized_start=280
-  _globals['_EXECUTEATTEMPTREQUEST']._serialized_end=638
-  _globals['_EXECUTEATTEMPTRESPONSE']._serialized_start=641
-  _globals['_EXECUTEATTEMPTRESPONSE']._serialized_end=864
-  _globals['_LOOKUPATTEMPTREQUEST']._serialized_start=867
-  _globals['_LOOKUPATTEMPTREQUEST']._serialized_end=1041
-  _globals['_LOOKUPATTEMPTRESPONSE']._serialized_start=1043
-  _globals['_LOOKUPATTEMPTRESPONSE']._serialized_end=1165
-  _globals['_LISTCIRCUITBREAKERSREQUEST']._serialized_start=1168
-  _globals['_LISTCIRCUITBREAKERSREQUEST']._serialized_end=1354
-  _globals['_LISTCIRCUITBREAKERSRESPONSE']._serialized_start=1357
-  _globals['_LISTCIRCUITBREAKERSRESPONSE']._serialized_end=1505
-  _globals['_ROUTERSERVICE']._serialized_start=1508
-  _globals['_ROUTERSERVICE']._serialized_end=1865
+  _globals['_EXECUTEATTEMPTREQUEST']._serialized_end=683
+  _globals['_EXECUTEATTEMPTRESPONSE']._serialized_start=686
+  _globals['_EXECUTEATTEMPTRESPONSE']._serialized_end=909
+  _globals['_LOOKUPATTEMPTREQUEST']._serialized_start=912
+  _globals['_LOOKUPATTEMPTREQUEST']._serialized_end=1086
+  _globals['_LOOKUPATTEMPTRESPONSE']._serialized_start=1088
+  _globals['_LOOKUPATTEMPTRESPONSE']._serialized_end=1210
+  _globals['_LISTCIRCUITBREAKERSREQUEST']._serialized_start=1213
+  _globals['_LISTCIRCUITBREAKERSREQUEST']._serialized_end=1399
+  _globals['_LISTCIRCUITBREAKERSRESPONSE']._serialized_start=1402
+  _globals['_LISTCIRCUITBREAKERSRESPONSE']._serialized_end=1550
+  _globals['_ROUTERSERVICE']._serialized_start=1553
+  _globals['_ROUTERSERVICE']._serialized_end=1910
 # @@protoc_insertion_point(module_scope)

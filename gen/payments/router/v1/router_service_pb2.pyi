@@ -36,10 +36,15 @@ class ExecuteAttemptRequest(_message.Message):
     RETRY_POLICY_FIELD_NUMBER: _builtins.int
     ALTERNATIVE_PROCESSOR_IDS_FIELD_NUMBER: _builtins.int
     FAILOVER_ON_SOFT_DECLINE_FIELD_NUMBER: _builtins.int
+    MAY_HAVE_BEEN_SENT_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The key under which the processor does it once; an attempt keeps its key for ever."""
     failover_on_soft_decline: _builtins.bool
     """Whether a decline that another processor might not give may move on to the next one."""
+    may_have_been_sent: _builtins.bool
+    """Whether it may have been sent before, by a process that did not live to record what came of it.
+    Then a failure that says only that nothing was done this time leaves the outcome UNKNOWN.
+    """
     @_builtins.property
     def attempt(self) -> _attempt_pb2.Attempt:
         """The attempt, as it was committed."""
@@ -65,10 +70,11 @@ class ExecuteAttemptRequest(_message.Message):
         retry_policy: _payment_terms_pb2.RetryPolicy | None = ...,
         alternative_processor_ids: _abc.Iterable[_builtins.str] | None = ...,
         failover_on_soft_decline: _builtins.bool = ...,
+        may_have_been_sent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "retry_policy", b"retry_policy", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_processor_ids", b"alternative_processor_ids", "attempt", b"attempt", "failover_on_soft_decline", b"failover_on_soft_decline", "idempotency_key", b"idempotency_key", "retry_policy", b"retry_policy", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_processor_ids", b"alternative_processor_ids", "attempt", b"attempt", "failover_on_soft_decline", b"failover_on_soft_decline", "idempotency_key", b"idempotency_key", "may_have_been_sent", b"may_have_been_sent", "retry_policy", b"retry_policy", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
