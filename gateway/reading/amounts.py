@@ -69,8 +69,9 @@ def unnest(claims: Claims, name: str, notes: Notes) -> None:
                 claims.setdefault("currency", []).append((inner_path, inner))
             else:
                 notes.note(fields.UNKNOWN, inner_path, inner)
+        # Kept, to be refused: without its amount, a refund would be one of everything.
         if len(apart) == known:
-            notes.note(rules.MISSING, path)
+            apart.append((path, value))
     if name in claims:
         claims[name] = apart
 

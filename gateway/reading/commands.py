@@ -37,18 +37,21 @@ def _vocabulary(*keys: str, **aliases: str) -> Vocabulary:
 _CONFIRMATION: Final = _vocabulary(
     *MEANS_KEYS, "return_url", **MEANS_ALIASES, redirect_url="return_url"
 )
+_AMOUNT_ALIASES: Final = dict.fromkeys(
+    ("total", "total_amount", "value", "amount_minor", "amount_cents"), "amount"
+)
 _CAPTURE: Final = _vocabulary(
     "amount",
     "currency",
+    **_AMOUNT_ALIASES,
     amount_to_capture="amount",
-    amount_minor="amount",
     currency_code="currency",
 )
 _VOID: Final = _vocabulary("reason", cancellation_reason="reason")
 _REFUND: Final = _vocabulary(
     *("amount", "currency", "reason"),
     charge="payment_id",
-    amount_minor="amount",
+    **_AMOUNT_ALIASES,
     refund_amount="amount",
     currency_code="currency",
 )

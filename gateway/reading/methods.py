@@ -8,6 +8,7 @@ from gateway.reading.names import snake_case
 from gateway.reading.notes import Notes, Place
 from gateway.reading.rules import fields
 from gateway.reading.rules import payments as rules
+from gateway.reading.rules.rule import Rule
 from gateway.reading.values import plain_form
 from services.kernel.context import CardNetwork, PaymentInstrument, PaymentMethod
 
@@ -61,8 +62,8 @@ def read_method(notes: Notes, path: str, value: object) -> Means | None:
     if isinstance(value, dict):
         return _of_object(Place(notes, path, value), value)
     if isinstance(value, list) and value:
-        if len(value) > 1:
-            notes.note(rules.METHOD_SEVERAL, path, value, value[0])
+        rule = rules.METHOD_SEVERAL if len(value) > 1 else rules.METHOD_FORM
+        notes.note(rule, path, value, value[0])
         return read_method(notes, f"{path}[0]", value[0])
     means = _of_method_text(Place(notes, path, value), value) if isinstance(value, str) else None
     if means is None:
@@ -156,16 +157,22 @@ def instrument_of(means: Means, path: str, notes: Notes) -> PaymentInstrument | 
 
 
 def _of_word(place: Place, text: str) -> Means | None:
+    meaning = _meaning(text)
+    if meaning is None:
+        return None
+    rule, means = meaning
+    place.note(rule, means.method or "")
+    return means
+
+
+def _meaning(text: str) -> tuple[Rule, Means] | None:
     word = plain_form(text)
     if word in _WORDS:
-        place.note(rules.METHOD_FORM, _WORDS[word])
-        return Means(_WORDS[word])
+        return rules.METHOD_FORM, Means(_WORDS[word])
     if word in _NETWORKS:
-        place.note(rules.METHOD_NETWORK, PaymentMethod.CARD)
-        return Means(PaymentMethod.CARD, network=_NETWORKS[word])
+        return rules.METHOD_NETWORK, Means(PaymentMethod.CARD, network=_NETWORKS[word])
     if word in _CARD_WALLETS:
-        place.note(rules.METHOD_WALLET, PaymentMethod.CARD)
-        return Means(PaymentMethod.CARD)
+        return rules.METHOD_WALLET, Means(PaymentMethod.CARD)
     return None
 
 
@@ -183,7 +190,8 @@ def _of_object(place: Place, value: Mapping[str, object]) -> Means | None:
             told.append((inner_path, read_token(notes, inner_path, inner)))
         elif spelled in _NETWORK_NAMES:
             told.append((inner_path, read_network(notes, inner_path, inner)))
-        elif isinstance(inner, dict) and _of_word(Place(notes, inner_path, key), key):
+        elif isinstance(inner, dict) and (meaning := _meaning(key)) is not None:
+            told.append((inner_path, meaning[1]))
             told.append((inner_path, _of_object(Place(notes, inner_path, inner), inner)))
         else:
             notes.note(fields.UNKNOWN, inner_path, inner)

@@ -92,7 +92,7 @@ _CAPTURE_METHODS: Final = {
         ("auto", "automaticasync", "immediate", "true"),
         CaptureMethod.AUTOMATIC,
     ),
-    **dict.fromkeys(("delayed", "deferred", "later", "false"), CaptureMethod.MANUAL),
+    **dict.fromkeys(("delayed", "deferred", "false"), CaptureMethod.MANUAL),
 }
 _SPLIT_POLICIES: Final = {
     **{policy.value: policy for policy in SplitPolicy},
@@ -161,7 +161,8 @@ def _read_amount(reading: Reading, caller: Caller) -> Money | None:
         caller.default_currency,
         amounts.CURRENCY_DEFAULT,
     )
-    if not reading.has("amount"):
+    # What a billing plan costs is the plan's to say.
+    if not reading.has("amount") and not reading.has("plan_id"):
         reading.notes.note(amounts.MISSING, "amount")
     return reading.pick("amount", partial(read_amount, terms=terms))
 

@@ -41,7 +41,7 @@ TOO_MANY_VALUES: Final = refusal(
 BYTE_ORDER_MARK: Final = info(
     "body.byte_order_mark",
     "The body begins with a byte order mark, which was passed over.",
-    '\ufeff{"amount": 1250, "currency": "USD", "method": "card"}',
+    '⟨BOM⟩{"amount": 1250, "currency": "USD", "method": "card"}',
 )
 KEY_REPEATED: Final = warning(
     "body.key_repeated",

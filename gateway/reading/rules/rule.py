@@ -12,7 +12,8 @@ class Rule:
 
     The meaning is what the merchant reads in an issue. The example is a request that the rule
     fires on: the body of POST /payments, or a whole request where it begins with `POST`; in it
-    `⟨3 of ab⟩` stands for `ababab`. A rule that has a reason refuses.
+    `⟨3 of ab⟩` stands for `ababab`, and `⟨BOM⟩` for a byte order mark. A rule that has a reason
+    refuses.
     """
 
     id: str
