@@ -26,6 +26,7 @@ from payments.orchestrator.v1.orchestrator_service_pb2_grpc import (
     add_OrchestratorServiceServicer_to_server,
 )
 from payments.plan.v1.plan_builder_service_pb2_grpc import (
+    PlanBuilderServiceStub,
     add_PlanBuilderServiceServicer_to_server,
 )
 from payments.processor.v1.processor_service_pb2_grpc import (
@@ -60,15 +61,17 @@ from services.merchant_config.store import Versions
 from services.merchant_config.translate.writing import SettingsJson
 from services.merchant_config.workers import VersionFeed
 from services.orchestrator.clients import Ledger as BookingLedger
+from services.orchestrator.clients import Planner
 from services.orchestrator.clients import Router as OrderedRouter
 from services.orchestrator.rpc import OrchestratorServicer
-from services.orchestrator.service.driving import Driver
+from services.orchestrator.service.desk import Means as DeskMeans
+from services.orchestrator.service.desks import Callers, Desks
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.service.posting import Poster
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.translate.codec import PaymentCodec, describe
-from services.orchestrator.workers import Drivers, PosterLoop
+from services.orchestrator.workers import Confirmations, PosterLoop, Recovery, Tasks
 from services.plan_builder.clients import Configs as PlanConfigs
 from services.plan_builder.clients import Processors as PlanProcessors
 from services.plan_builder.rpc import PlanBuilderServicer
@@ -83,8 +86,9 @@ from services.router.metrics import BreakerCollector, RouterMetrics
 from services.router.rpc import RouterServicer
 from services.router.service.router import Router, log_transition
 from services.router.service.run import Means
+from services.runtime.crash_points import reach
 from services.runtime.database import Database
-from services.runtime.database_reach import reach
+from services.runtime.database_reach import reach as reach_database
 from services.runtime.database_roles import assert_application_login
 from services.runtime.embedded_postgres import EmbeddedPostgres
 from services.runtime.messaging.process import Messaging, open_messaging
@@ -230,19 +234,26 @@ async def _open_router(system: System) -> AsyncIterator[None]:
 async def _open_orchestrator(system: System) -> AsyncIterator[None]:
     router = OrderedRouter(RouterServiceStub(await system.channel_to("router")))
     ledger = BookingLedger(LedgerServiceStub(await system.channel_to("ledger")))
+    planner = Planner(PlanBuilderServiceStub(await system.channel_to("plan_builder")))
     postings = Postings(system.database)
     payments = Payments(system.database, PaymentCodec(), postings)
-    drivers = Drivers(system.telemetry.tracing)
-    driver = Driver(payments, router, describe, system.clock)
-    orchestrator = Orchestrator(payments, driver, drivers, describe, system.clock)
+    callers, tasks = Callers(), Tasks(system.telemetry.tracing)
+    means = DeskMeans(payments, router, describe, system.clock, callers.tell, reach)
+    desks = Desks(means, tasks, callers)
+    orchestrator = Orchestrator(payments, desks, planner, system.clock)
     servicer = OrchestratorServicer(orchestrator)  # type: ignore[abstract]  # some answer UNIMPLEMENTED
     system.registry.register(add_OrchestratorServiceServicer_to_server, servicer)
+    recovery = Recovery(payments, desks, system.clock)
+    poster = Poster(postings, desks, ledger, system.clock, reach)
+    confirmations = Confirmations(payments, desks).consumer()
     try:
-        async with PosterLoop(Poster(postings, payments, ledger, system.clock), postings):
+        async with PosterLoop(poster, postings):
             try:
-                yield
+                async with recovery.running(), system.messaging.consuming(confirmations):
+                    yield
             finally:
-                await drivers.close()
+                await tasks.close(recovery.leave)
+                callers.dismiss()
     finally:
         await payments.close()
 
@@ -322,7 +333,7 @@ async def _database_url(settings: Settings) -> AsyncIterator[str]:
 @asynccontextmanager
 async def _checked_database(url: str) -> AsyncIterator[Database]:
     """The database, once it is known to have this code's shape and to keep its own rules."""
-    connection = await reach(url, setting="DATABASE_URL", application_name="switchyard")
+    connection = await reach_database(url, setting="DATABASE_URL", application_name="switchyard")
     try:
         await assert_migrated(connection)
         await assert_application_login(connection)

@@ -2,26 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol, Self
 
-from services.kernel.errors import SwitchyardError, Unavailable
-from services.orchestrator.domain.command import Answer
-from services.orchestrator.service.driving import Tell
+from services.kernel.clock import Clock
+from services.kernel.ids import PaymentId
+from services.orchestrator.domain.events import PaymentConfirmRequested
+from services.orchestrator.domain.saving import Lease
+from services.orchestrator.service.desks import Desks
+from services.runtime.database import Connection
+from services.runtime.messaging.consumer import Consumer
+from services.runtime.messaging.message import IncomingMessage, Topic
+from services.runtime.periodic import Periodic
 from services.runtime.telemetry import Tracing, begin_context, current_traceparent
 
-# As long as an attempt may take; what is not done by then is found again by its open attempt.
+# As long as an attempt may take; what is not done by then is taken up again elsewhere.
 _GRACE: Final = timedelta(seconds=30)
 _SWEEP: Final = timedelta(seconds=1)
+_SWEEP_MAX: Final = 100
+# A third of a lease, so that one renewal may fail.
+_RENEWAL: Final = timedelta(seconds=5)
 
 _log = logging.getLogger(__name__)
 
 
-class Drivers:
-    """Tasks that outlive the calls that began them, each in a context of its own.
+class Tasks:
+    """Work that outlives the calls that began it, each in a context of its own.
 
     A caller's deadline, cancellation and trace do not reach a payment: a shaved deadline would
     leave what a processor did unknown.
@@ -32,54 +41,117 @@ class Drivers:
         self._grace_seconds = grace.total_seconds()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(
-        self, work: Callable[[Tell], Awaitable[None]], words: Mapping[str, str]
-    ) -> Answer:
-        """Run the work to its end, whoever waits, and return what it tells."""
-        told: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    def start(self, work: Callable[[], Awaitable[None]], words: Mapping[str, str]) -> None:
+        """Run the work to its end, whoever waits for it."""
         task = asyncio.create_task(
-            self._drive(work, told, words, current_traceparent()),
-            name=f"driver of {words['payment_id']}",
+            self._run(work, words, current_traceparent()),
+            name=f"payment {words['payment_id']}",
             context=Context(),
         )
         self._tasks.add(task)
         task.add_done_callback(self._finished)
-        # Unlike awaiting it, this leaves the task alone when the caller goes away.
-        await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
-        if told.done():
-            return told.result()
-        if task.cancelled():
-            raise Unavailable("shutting down; what was begun is taken up again by its open attempt")
-        # It ended without an answer: with the error that the caller is to hear.
-        task.result()
-        raise AssertionError("work tells something or raises")
 
-    async def close(self) -> None:
-        """Let what is under way come to an end, but not for ever."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds)
+    async def close(self, leave: Callable[[], Awaitable[None]]) -> None:
+        """Let what is under way come to an end, but not for ever; what is left, others take up."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=self._grace_seconds)
+        if late:
+            await leave()
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _drive(
+    async def _run(
         self,
-        work: Callable[[Tell], Awaitable[None]],
-        told: "asyncio.Future[Answer]",
+        work: Callable[[], Awaitable[None]],
         words: Mapping[str, str],
         traceparent: str | None,
     ) -> None:
         begin_context(**words)
         with self._tracing.span("payment", words, linked_to=traceparent):
-            await work(told.set_result)
+            await work()
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        # An error of the family is the caller's; anything else is a defect that nobody may miss.
-        if not isinstance(error, SwitchyardError):
+        if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s failed", task.get_name(), exc_info=error)
+
+
+class Leases(Protocol):
+    """Where payments are taken up, kept and left."""
+
+    async def take_due(self, now: datetime, limit: int) -> Sequence[Lease]: ...
+
+    async def take(self, payment_id: PaymentId) -> Lease | None: ...
+
+    async def renew(self, leases: Sequence[Lease]) -> frozenset[PaymentId]: ...
+
+    async def release(self, leases: Sequence[Lease]) -> None: ...
+
+
+class Recovery:
+    """Takes up what nobody goes on with: after a crash, for a lookup, when a customer is late.
+
+    Any number of processes do this beside one another; a lease makes each payment one's own.
+    """
+
+    def __init__(self, leases: Leases, desks: Desks, clock: Clock) -> None:
+        self._leases = leases
+        self._desks = desks
+        self._clock = clock
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look for what is due, and keep what is driven here."""
+        async with (
+            Periodic(self.sweep, name="orchestrator.sweep", interval=_SWEEP),
+            Periodic(self.renew, name="orchestrator.leases", interval=_RENEWAL),
+        ):
+            yield
+
+    async def sweep(self) -> bool:
+        """Take up what is due by now; whether there may be more."""
+        taken = await self._leases.take_due(self._clock.now(), _SWEEP_MAX)
+        for lease in taken:
+            self._desks.drive(lease)
+        return len(taken) == _SWEEP_MAX
+
+    async def renew(self) -> bool:
+        """Keep what is driven here, and let go what somebody else has taken over."""
+        leases = self._desks.leases
+        if leases:
+            kept = await self._leases.renew(leases)
+            self._desks.overtaken([each for each in leases if each.payment_id not in kept])
+        return False
+
+    async def leave(self) -> None:
+        """Let others take up at once what is still driven here."""
+        leases = self._desks.leases
+        if leases:
+            await self._leases.release(leases)
+
+
+class Confirmations:
+    """Takes up the payments that a confirmation has set going, wherever it was given."""
+
+    def __init__(self, leases: Leases, desks: Desks) -> None:
+        self._leases = leases
+        self._desks = desks
+
+    def consumer(self) -> Consumer:
+        return Consumer("orchestrator.confirmations", (Topic.COMMANDS,), self._handle)
+
+    async def _handle(self, _connection: Connection, message: IncomingMessage) -> None:
+        """Take the payment up, in a transaction of its own: whoever comes again finds it taken.
+
+        The message is not held while processors are asked. A process that dies now leaves a lease
+        that runs out, and the sweep finds the payment.
+        """
+        if message.type == PaymentConfirmRequested.__name__:
+            lease = await self._leases.take(PaymentId.parse(message.key))
+            if lease is not None:
+                self._desks.drive(lease)
 
 
 class PostsDue(Protocol):

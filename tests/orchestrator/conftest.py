@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,12 @@ from payments.orchestrator.v1.orchestrator_service_pb2_grpc import (
     add_OrchestratorServiceServicer_to_server,
 )
 from payments.orchestrator.v1.payment_pb2 import Payment
+from payments.plan.v1.plan_builder_service_pb2 import BuildPlanRequest, BuildPlanResponse
+from payments.plan.v1.plan_builder_service_pb2_grpc import (
+    PlanBuilderServiceServicer,
+    PlanBuilderServiceStub,
+    add_PlanBuilderServiceServicer_to_server,
+)
 from payments.processor.v1.processor_service_pb2_grpc import (
     ProcessorServiceServicer,
     ProcessorServiceStub,
@@ -30,7 +37,7 @@ from payments.router.v1.router_service_pb2_grpc import (
     add_RouterServiceServicer_to_server,
 )
 
-from services.kernel.clock import SystemClock
+from services.kernel.clock import Clock, SystemClock
 from services.kernel.context import PaymentMethod
 from services.ledger.rpc import LedgerServicer
 from services.ledger.service import Ledger
@@ -38,15 +45,20 @@ from services.ledger.store.journal import Journal
 from services.ledger.store.seals import Seals
 from services.ledger.translate import event_payload
 from services.orchestrator.clients import Ledger as LedgerClient
+from services.orchestrator.clients import Planner
 from services.orchestrator.clients import Router as RouterClient
 from services.orchestrator.rpc import OrchestratorServicer
-from services.orchestrator.service.driving import Driver
+from services.orchestrator.service.desk import Means as DeskMeans
+from services.orchestrator.service.desks import Callers, Desks
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.service.posting import Poster
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.translate.codec import PaymentCodec, describe
-from services.orchestrator.workers import Drivers, PosterLoop
+from services.orchestrator.translate.request import request_from_message
+from services.orchestrator.workers import Confirmations, PosterLoop, Recovery, Tasks
+from services.plan_builder.domain.builder import build_plan
+from services.plan_builder.translate.plan import plan_message
 from services.processor.adapters.simulated.adapter import SimulatedAdapter
 from services.processor.rpc import ProcessorServicer
 from services.processor.service import Processors
@@ -56,9 +68,15 @@ from services.router.metrics import RouterMetrics
 from services.router.rpc import RouterServicer
 from services.router.service.router import Router, log_transition
 from services.router.service.run import Means
+from services.runtime.crash_points import reach
 from services.runtime.database import Database, Record
+from services.runtime.messaging.consumer import RetryPolicy
+from services.runtime.messaging.metrics import MessagingMetrics
+from services.runtime.messaging.postgres_bus import PostgresBus
+from services.runtime.messaging.process import Messaging
 from services.runtime.rpc import Middleware, Registry, connect_in_process
 from services.runtime.telemetry import Telemetry
+from tests.plan_builder.orders import ability, config
 from tests.processor.conftest import ScriptedFaults, processor
 from tests.stand_in_processors import StandInProcessors
 
@@ -72,6 +90,7 @@ class House:
     stub: OrchestratorServiceStub
     poster: Poster
     writer: Payments
+    planner: "StandInPlanner"
     calls: list[str] = field(default_factory=list)
     """What the processors were asked, by the name of the method."""
 
@@ -118,18 +137,37 @@ def _noted(name: str, method: Any, calls: list[str]) -> Any:
     return call
 
 
+class StandInPlanner(PlanBuilderServiceServicer):
+    """Builds the plans that the real one would, from a configuration that a test sets."""
+
+    def __init__(self) -> None:
+        self.config = config("simulated")
+        self.catalogue = {"simulated": ability("simulated")}
+
+    async def BuildPlan(  # noqa: N802 -- the contract's name
+        self, request: BuildPlanRequest, context: Any
+    ) -> BuildPlanResponse:
+        plan = build_plan(request_from_message(request.context), self.config, self.catalogue)
+        return BuildPlanResponse(plan=plan_message(plan))
+
+
 @asynccontextmanager
 async def running_house(
     application_url: str,
     processors: ProcessorServiceServicer,
     *,
     books: bool = True,
+    recovers: bool = True,
     router: RouterServiceServicer | None = None,
     ledger: LedgerServiceServicer | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[House]:
-    """One process with everything that a payment needs; `books` is whether its poster runs."""
+    """One process with everything that a payment needs.
+
+    `books` is whether its poster runs, `recovers` whether it looks for what nobody drives.
+    """
     database = await Database.connect(application_url, application_name="house under test")
-    clock = SystemClock()
+    clock = clock or SystemClock()
     telemetry = Telemetry.create("test")
     registry = Registry(Middleware(telemetry))
     calls: list[str] = []
@@ -139,6 +177,8 @@ async def running_house(
         add_LedgerServiceServicer_to_server,
         ledger or LedgerServicer(Ledger(journal, Seals(database))),
     )
+    planner = StandInPlanner()  # type: ignore[abstract]  # it replays nothing
+    registry.register(add_PlanBuilderServiceServicer_to_server, planner)
     async with connect_in_process(registry) as channel:
         means = Means(
             ProcessorsClient(ProcessorServiceStub(channel)),
@@ -151,28 +191,55 @@ async def running_house(
         )
         postings = Postings(database)
         payments = Payments(database, PaymentCodec(), postings)
-        drivers = Drivers(telemetry.tracing)
-        driver = Driver(payments, RouterClient(RouterServiceStub(channel)), describe, clock)
-        orchestrator = Orchestrator(payments, driver, drivers, describe, clock)
+        callers, tasks = Callers(), Tasks(telemetry.tracing, grace=timedelta(seconds=5))
+        desks = Desks(
+            DeskMeans(
+                payments,
+                RouterClient(RouterServiceStub(channel)),
+                describe,
+                clock,
+                callers.tell,
+                reach,
+            ),
+            tasks,
+            callers,
+        )
+        planning = Planner(PlanBuilderServiceStub(channel))
+        orchestrator = Orchestrator(payments, desks, planning, clock)
         registry.register(
             add_OrchestratorServiceServicer_to_server,
             OrchestratorServicer(orchestrator),  # type: ignore[abstract]  # the rest is unimplemented
         )
-        poster = Poster(postings, payments, LedgerClient(LedgerServiceStub(channel)), clock)
+        poster = Poster(postings, desks, LedgerClient(LedgerServiceStub(channel)), clock, reach)
+        recovery = Recovery(payments, desks, clock)
+        messaging = Messaging(
+            database,
+            PostgresBus(database),
+            retry=RetryPolicy(),
+            metrics=MessagingMetrics(telemetry.registry),
+            tracing=telemetry.tracing,
+        )
         house = House(
             database,
             registry,
             OrchestratorServiceStub(channel),
             poster,
             payments,
+            planner,
             calls,
         )
-        if books:
-            async with PosterLoop(poster, postings):
-                yield house
-        else:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(tasks.close, recovery.leave)
+            if books:
+                await stack.enter_async_context(PosterLoop(poster, postings))
+            if recovers:
+                await stack.enter_async_context(recovery.running())
+                await stack.enter_async_context(
+                    messaging.consuming(Confirmations(payments, desks).consumer())
+                )
+                await stack.enter_async_context(messaging.relaying(clock))
             yield house
-        await drivers.close()
+        callers.dismiss()
     await payments.close()
     await journal.close()
     await database.close()

@@ -4,14 +4,18 @@ import asyncio
 import sys
 
 from services.kernel.clock import SystemClock
+from services.kernel.context import CoreRequestContext
 from services.orchestrator.domain.attempt import Execution, Order
-from services.orchestrator.service.driving import Driver
-from services.orchestrator.service.orchestrator import Orchestrator, ResponseMode
+from services.orchestrator.domain.command import ResponseMode
+from services.orchestrator.domain.plan import Plan
+from services.orchestrator.service.desk import Means
+from services.orchestrator.service.desks import Callers, Desks
+from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.translate.calls import order_from_request
 from services.orchestrator.translate.codec import PaymentCodec, describe
-from services.orchestrator.workers import Drivers
+from services.orchestrator.workers import Tasks
 from services.runtime.database import Database
 from services.runtime.telemetry import Telemetry
 from tests.orchestrator.orders import execution
@@ -26,14 +30,25 @@ class _RouterThatWaits:
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
 
+    async def look_up(self, order: Order) -> Execution:
+        return await self.execute(order)
+
+
+class _NoPlanner:
+    """Nothing is confirmed here."""
+
+    async def plan(self, request: CoreRequestContext) -> Plan:
+        raise AssertionError("nothing is confirmed here")
+
 
 async def main(url: str) -> None:
     database = await Database.connect(url, application_name="killed")
     clock = SystemClock()
     payments = Payments(database, PaymentCodec(), Postings(database))
-    driver = Driver(payments, _RouterThatWaits(), describe, clock)
-    drivers = Drivers(Telemetry.create("killed").tracing)
-    orchestrator = Orchestrator(payments, driver, drivers, describe, clock)
+    callers = Callers()
+    means = Means(payments, _RouterThatWaits(), describe, clock, callers.tell)
+    desks = Desks(means, Tasks(Telemetry.create("killed").tracing), callers)
+    orchestrator = Orchestrator(payments, desks, _NoPlanner(), clock)
     await orchestrator.execute_plan(*order_from_request(execution()), ResponseMode.WAIT)
 
 

@@ -4,20 +4,17 @@ import asyncio
 from typing import Any
 
 import pytest
-from grpc import StatusCode
 from grpc.aio import AioRpcError
 from payments.core.v1.operation_pb2 import Operation
 from payments.orchestrator.v1.orchestrator_service_pb2 import (
     ExecutePlanRequest,
     GetPaymentRequest,
-    VoidPaymentRequest,
 )
 from payments.orchestrator.v1.payment_pb2 import PaymentState
 from payments.result.v1.result_pb2 import Result
 
 from services.kernel.errors import (
     Conflict,
-    FailedPrecondition,
     InFlight,
     InvalidArgument,
     NotFound,
@@ -27,7 +24,6 @@ from services.kernel.ids import MerchantId, PaymentId, RequestId
 from services.runtime.rpc import error_from_rpc, typed_errors
 from tests.orchestrator.conftest import House, ScriptedHouse
 from tests.orchestrator.orders import execution, succeeded
-from tests.plan_builder.orders import APPLE_PAY, CARD, part
 
 
 async def test_a_repeat_gets_the_first_answer_and_moves_nothing(house: House) -> None:
@@ -186,22 +182,6 @@ async def test_what_cannot_be_carried_out_is_refused_and_nothing_is_written(
     assert field in [violation.field for violation in refused.value.violations]
     assert await house.count("payments") == await house.count("idempotency") == 0
     assert house.calls == []
-
-
-async def test_a_plan_of_several_steps_is_refused_and_nothing_is_written(house: House) -> None:
-    split = execution(steps=(part(APPLE_PAY, 6_000), part(CARD)))
-    for step in split.plan.steps:
-        step.instrument.token = "pm_card_visa"  # noqa: S105 -- a test token's public name
-    with pytest.raises(FailedPrecondition) as refused, typed_errors():
-        await house.execute(split)
-    assert refused.value.reason is Reason.SPLIT_IMPOSSIBLE
-    assert await house.count("payments") == 0
-
-
-async def test_what_is_not_served_yet_says_so(house: House) -> None:
-    with pytest.raises(AioRpcError) as refused:
-        await house.stub.VoidPayment(VoidPaymentRequest(idempotency_key="key"))
-    assert refused.value.code() is StatusCode.UNIMPLEMENTED
 
 
 async def test_a_payment_of_another_merchant_is_not_there(house: House) -> None:

@@ -7,7 +7,7 @@ import pytest
 from services.kernel.context import CoreRequestContext
 from services.kernel.errors import FailedPrecondition, Reason
 from services.kernel.outcome import ErrorCode, Outcome
-from services.orchestrator.domain.attempt import Execution
+from services.orchestrator.domain.attempt import Attempt, Execution
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.posting import MAX_TRIES, pause_after
 from services.orchestrator.domain.state import (
@@ -36,8 +36,12 @@ def _confirmed(*processors: str) -> Payment:
     return payment
 
 
+def _open(payment: Payment) -> Attempt | None:
+    return next(iter(payment.to_send), None)
+
+
 def _settle(payment: Payment, execution: Execution, now: datetime = NOW) -> None:
-    attempt = payment.open_attempt
+    attempt = _open(payment)
     assert attempt is not None
     payment.settle(attempt.id, execution, now)
 
@@ -60,14 +64,14 @@ def test_every_move_is_one_of_the_pairs_or_refused(
 
 def test_a_payment_is_confirmed_once() -> None:
     payment = _confirmed()
-    with pytest.raises(FailedPrecondition, match="CONFIRMING cannot become CONFIRMING"):
+    with pytest.raises(FailedPrecondition, match="CONFIRMING cannot be confirmed"):
         payment.confirm(plan_from_message(execution().plan), NOW)
 
 
 def test_a_payment_under_way_has_exactly_one_open_attempt() -> None:
     payment = _confirmed()
     asked = []
-    while (attempt := payment.open_attempt) is not None:
+    while (attempt := _open(payment)) is not None:
         asked.append(attempt.operation)
         payment.settle(attempt.id, DONE, NOW)
     assert asked == [Operation.AUTHORIZE, Operation.CAPTURE]
@@ -77,7 +81,7 @@ def test_a_payment_under_way_has_exactly_one_open_attempt() -> None:
 
 def test_a_fact_that_is_known_changes_nothing() -> None:
     payment = _confirmed()
-    attempt = payment.open_attempt
+    attempt = _open(payment)
     assert attempt is not None
     payment.settle(attempt.id, DONE, NOW)
     payment.collect_changes()
@@ -88,13 +92,13 @@ def test_a_fact_that_is_known_changes_nothing() -> None:
 
 def test_what_is_in_doubt_can_still_become_known() -> None:
     payment = _confirmed()
-    attempt = payment.open_attempt
+    attempt = _open(payment)
     assert attempt is not None
     payment.settle(attempt.id, Execution(Outcome.UNKNOWN), NOW)
-    assert payment.open_attempt is None
+    assert _open(payment) is None
     payment.collect_changes()
     payment.settle(attempt.id, Execution(Outcome.UNKNOWN), NOW + timedelta(seconds=1))
-    assert not payment.has_changes
+    assert not payment.collect_changes().events
     payment.settle(attempt.id, DONE, NOW + timedelta(seconds=2))
     assert payment.standing.in_doubt_since is None
     assert payment.standing.state is PaymentState.AUTHORIZED
@@ -104,7 +108,7 @@ def test_what_is_in_doubt_can_still_become_known() -> None:
 def test_doubt_is_never_failed_over(outcome: Outcome) -> None:
     payment = _confirmed("simulated", "backup")
     _settle(payment, Execution(outcome, failover_to="backup"))
-    assert payment.open_attempt is None
+    assert _open(payment) is None
     assert len(payment.attempts) == 1
     assert payment.standing.state is PaymentState.CONFIRMING
 
@@ -127,7 +131,7 @@ def test_failover_is_to_a_candidate_not_tried_within_the_time_of_the_step(
         Outcome.FAILED, error_code=ErrorCode.NETWORK_FAILURE, failover_to=failover_to
     )
     _settle(payment, broken, NOW + later)
-    assert (payment.open_attempt is not None) is goes_on
+    assert (_open(payment) is not None) is goes_on
     assert (payment.standing.state is PaymentState.FAILED) is not goes_on
 
 
@@ -135,7 +139,7 @@ def test_an_attempt_has_what_is_left_of_the_time_of_its_step() -> None:
     payment = _confirmed("simulated", "backup")
     broken = Execution(Outcome.FAILED, error_code=ErrorCode.NETWORK_FAILURE, failover_to="backup")
     _settle(payment, broken, NOW + timedelta(seconds=20))
-    attempt = payment.open_attempt
+    attempt = _open(payment)
     assert attempt is not None
     order = payment.order_for(attempt, NOW + timedelta(seconds=20))
     assert order.timeout == timedelta(seconds=10)

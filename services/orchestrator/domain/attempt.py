@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.kernel.context import PaymentInstrument
-from services.kernel.ids import AttemptId, MerchantId, PaymentId, StepId
+from services.kernel.ids import AttemptId, MerchantId, PaymentId, RefundId, RefundPartId, StepId
 from services.kernel.money import Money
 from services.kernel.outcome import ErrorCode, Outcome
 from services.kernel.retry import RetryPolicy
@@ -16,6 +16,11 @@ from services.orchestrator.domain.state import AttemptState, Operation, StepStat
 KEY_WINDOW: Final = timedelta(hours=23)
 
 _SETTLED: Final = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED})
+_FIRST_LOOKUP: Final = timedelta(seconds=2)
+_LONGEST_PAUSE: Final = timedelta(minutes=2)
+_DOUBLINGS_MAX: Final = 6
+# At two minutes each that is a week; after it only a person or an event settles the attempt.
+LOOKUPS_MAX: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,16 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an operator found out about an attempt that could not be looked up."""
+
+    outcome: Outcome
+    reference: str | None
+    source: str
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One order to one processor; it is committed before anyone is called, and keeps its key."""
 
@@ -56,6 +71,15 @@ class Attempt:
     idempotency_key: str
     created_at: datetime
     state: AttemptState = AttemptState.OPEN
+    reference: str | None = None
+    """The processor's own id of what the attempt made there."""
+    part_id: RefundPartId | None = None
+    """The part of a refund that it pays out."""
+    late: bool = False
+    """Whether it gives back what succeeded after the payment had failed or gone on without it."""
+    lookups: int = 0
+    look_up_at: datetime | None = None
+    evidence: Evidence | None = None
     execution: Execution | None = None
     settled_at: datetime | None = None
 
@@ -67,6 +91,13 @@ class Attempt:
     @property
     def is_settled(self) -> bool:
         return self.state in _SETTLED
+
+    @property
+    def next_lookup_pause(self) -> timedelta | None:
+        """How long to wait before it is looked up once more; None when that was done enough."""
+        if self.lookups >= LOOKUPS_MAX:
+            return None
+        return min(_FIRST_LOOKUP * (1 << min(self.lookups, _DOUBLINGS_MAX)), _LONGEST_PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +114,11 @@ class Order:
     retry_policy: RetryPolicy
     alternatives: tuple[str, ...]
     failover_on_soft_decline: bool
+    refund_id: RefundId | None
+
+
+# A hold that could not be released may still stand.
+_HOLDING: Final = frozenset({StepState.AUTHORIZED, StepState.IN_DOUBT, StepState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +132,13 @@ class Step:
     authorized: Money
     captured: Money
     refunded: Money
+    reserved: Money
+    """What refunds that have not ended yet may return."""
     disputed: Money
     excess: Money
+    """What the processor returned or withdrew beyond what was captured."""
     platform_fee: Money
+    fee_returned: Money
     processor_id: str | None = None
     processor_reference: str | None = None
     error_code: ErrorCode | None = None
@@ -117,19 +157,37 @@ class Step:
             authorized=zero,
             captured=zero,
             refunded=zero,
+            reserved=zero,
             disputed=zero,
             excess=zero,
             platform_fee=zero,
+            fee_returned=zero,
         )
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether some of it was captured, whatever became of that."""
+        return self.captured.is_positive
 
     @property
     def held(self) -> Money:
         """What is held and not taken; a capture releases the rest of its hold."""
-        if self.state is StepState.VOIDED or self.captured.is_positive:
-            return Money.zero(self.amount.currency)
-        return self.authorized
+        if self.state in _HOLDING and not self.is_taken:
+            return self.authorized
+        return Money.zero(self.amount.currency)
 
     @property
     def processed(self) -> Money:
         """What it holds or has taken."""
         return self.held + self.captured
+
+    @property
+    def refundable(self) -> Money:
+        """What may still be asked back: captured, and neither returned, reserved nor disputed."""
+        left = self.captured + self.excess - self.refunded - self.reserved - self.disputed
+        return max(left, Money.zero(self.amount.currency))
+
+    @property
+    def fee_kept(self) -> Money:
+        """What the platform charged, less what refunds gave back."""
+        return self.platform_fee - self.fee_returned

@@ -7,17 +7,31 @@ trace and the request's id are no part of it, so that a repeat is known whatever
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import Enum, auto
 from functools import cached_property
 from typing import Final
 
 from services.kernel.context import CoreRequestContext, PaymentInstrument
 from services.kernel.errors import Conflict, FieldViolation, InFlight, Reason
-from services.kernel.ids import MerchantId, PaymentId, RequestId
+from services.kernel.ids import MerchantId, PaymentId, RefundId, RequestId
 from services.kernel.money import Money
 
+CREATE_PAYMENT: Final = "CreatePayment"
+CONFIRM_PAYMENT: Final = "ConfirmPayment"
 EXECUTE_PLAN: Final = "ExecutePlan"
+CAPTURE_PAYMENT: Final = "CapturePayment"
+VOID_PAYMENT: Final = "VoidPayment"
+REFUND_PAYMENT: Final = "RefundPayment"
+RESOLVE_PAYMENT: Final = "ResolvePayment"
 _RETRY_AFTER: Final = timedelta(seconds=1)
+
+
+class ResponseMode(Enum):
+    """How long a caller wants to wait."""
+
+    WAIT = auto()
+    ASYNC = auto()
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,12 @@ class Command:
     request_id: RequestId
     operation: str
     fields: Mapping[str, str]
+
+    def call(self, refund_id: RefundId | None = None) -> "Call":
+        """The call that the payment answers when this is done."""
+        return Call(
+            self.merchant_id, self.idempotency_key, self.request_id, self.operation, refund_id
+        )
 
     @cached_property
     def digests(self) -> Mapping[str, str]:
@@ -44,6 +64,17 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A call under its key as a payment knows it, until it is answered."""
+
+    merchant_id: MerchantId
+    idempotency_key: str
+    request_id: RequestId
+    operation: str
+    refund_id: RefundId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a caller is told: decided once, stored, and never another."""
 
@@ -54,9 +85,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The answer to a command, to be stored with what decides it."""
+    """The answer to a call, to be stored with what decides it."""
 
-    command: Command
+    call: Call
     answer: Answer
 
 
@@ -68,18 +99,70 @@ class KeyRecord:
     operation: str
     fingerprint: bytes
     digests: Mapping[str, str]
+    request_id: RequestId
+    first_used_at: datetime
+    answered_at: datetime | None
     answer: Answer | None
+
+
+def create_payment(request: CoreRequestContext) -> Command:
+    """The command to make a payment and do nothing for it yet."""
+    return _requested(request, CREATE_PAYMENT)
 
 
 def execute_plan(request: CoreRequestContext) -> Command:
     """The command to carry a request out from beginning to end."""
-    return Command(
-        request.merchant_id,
-        request.idempotency_key,
-        request.request_id,
-        EXECUTE_PLAN,
-        dict(_request_fields(request)),
-    )
+    return _requested(request, EXECUTE_PLAN)
+
+
+def on_payment(
+    operation: str,
+    *,
+    merchant_id: MerchantId,
+    idempotency_key: str,
+    request_id: RequestId,
+    payment_id: PaymentId,
+    **fields: str | Money | PaymentInstrument | None,
+) -> Command:
+    """The command to do something with a payment that stands; what is None was left unsaid."""
+    body = {"payment_id": str(payment_id)}
+    for name, value in fields.items():
+        match value:
+            case None:
+                continue
+            case Money():
+                body[name] = _text(value)
+            case PaymentInstrument():
+                body.update(_instrument_fields(name, value))
+            case str():
+                body[name] = value
+    return Command(merchant_id, idempotency_key, request_id, operation, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What every order about a payment that stands consists of."""
+
+    merchant_id: MerchantId
+    idempotency_key: str
+    request_id: RequestId
+    payment_id: PaymentId
+    expected_version: int
+
+    def command(self, operation: str, **fields: str | Money | PaymentInstrument | None) -> Command:
+        """The command that the order's key stands for."""
+        return on_payment(
+            operation,
+            merchant_id=self.merchant_id,
+            idempotency_key=self.idempotency_key,
+            request_id=self.request_id,
+            payment_id=self.payment_id,
+            **fields,
+        )
+
+    @property
+    def cause(self) -> str:
+        return f"request:{self.request_id}"
 
 
 def judge(command: Command, standing: KeyRecord) -> Answer | Conflict | InFlight:
@@ -114,6 +197,16 @@ def _differences(command: Command, standing: KeyRecord) -> Sequence[str]:
         return ["operation"]
     asked, stood = command.digests, standing.digests
     return [path for path in sorted({*asked, *stood}) if asked.get(path) != stood.get(path)]
+
+
+def _requested(request: CoreRequestContext, operation: str) -> Command:
+    return Command(
+        request.merchant_id,
+        request.idempotency_key,
+        request.request_id,
+        operation,
+        dict(_request_fields(request)),
+    )
 
 
 def _request_fields(request: CoreRequestContext) -> Iterator[tuple[str, str]]:

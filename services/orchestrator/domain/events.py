@@ -6,9 +6,9 @@ from datetime import datetime
 from services.kernel.context import PaymentMethod, ValidationIssue
 from services.kernel.errors import Reason
 from services.kernel.events import DomainEvent
-from services.kernel.ids import AttemptId, PostingId, RequestId
+from services.kernel.ids import AttemptId, DisputeId, PostingId, RefundId, RequestId
 from services.kernel.money import Money
-from services.kernel.outcome import ErrorCode
+from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.attempt import Redirect
 from services.orchestrator.domain.state import Operation
 
@@ -120,3 +120,68 @@ class StepFailed(DomainEvent):
     error_code: ErrorCode
     is_retryable: bool
     latency_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentConfirmRequested(DomainEvent):
+    """A worker is to carry the payment out: a command, the only one among these."""
+
+    payment_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRefunded(DomainEvent):
+    """A part of a payment was returned, or all of it."""
+
+    refund_id: RefundId
+    amount: Money
+    fee_returned: Money
+    total_refunded: Money
+    is_full: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRefundFailed(DomainEvent):
+    """A part of a refund was not paid out and is free again."""
+
+    refund_id: RefundId
+    amount: Money
+    error: FinalError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentDisputed(DomainEvent):
+    """A customer disputes a payment."""
+
+    dispute_id: DisputeId
+    amount: Money
+    excess: Money
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentDisputeClosed(DomainEvent):
+    """The bank has decided a dispute."""
+
+    dispute_id: DisputeId
+    amount: Money
+    is_won: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentDoubtSettled(DomainEvent):
+    """What a processor did has become known."""
+
+    attempt_id: AttemptId
+    outcome: Outcome
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSucceededLate(DomainEvent):
+    """A success came after the payment had failed or gone on without it; it is given back."""
+
+    attempt_id: AttemptId
+    processor_id: str
+    operation: Operation
+    amount: Money

@@ -9,7 +9,8 @@ from typing import Final
 from services.kernel.errors import Reason, SwitchyardError
 from services.kernel.ids import LedgerTransactionId, MerchantId, PaymentId, PostingId
 from services.kernel.money import Money
-from services.orchestrator.domain.attempt import Step
+from services.orchestrator.domain.attempt import Attempt, Step
+from services.orchestrator.domain.refund import RefundPart
 from services.orchestrator.domain.state import PostingState
 
 MAX_TRIES: Final = 12
@@ -113,6 +114,61 @@ def capture_posting(
             Entry(f"processor:{step.processor_id}:clearing", -step.captured),
             Entry(f"merchant:{merchant_id}:payable", step.captured - step.platform_fee),
             Entry("platform:fees", step.platform_fee),
+        ),
+        created_at=created_at,
+    )
+
+
+def refund_posting(
+    payment_id: PaymentId, merchant_id: MerchantId, part: RefundPart, created_at: datetime
+) -> Posting:
+    """The processor paid a part of a refund out; the fee goes back with it in proportion."""
+    return Posting(
+        id=PostingId.new(),
+        payment_id=payment_id,
+        kind=PostingKind.REFUND,
+        idempotency_key=f"refund:{part.id}",
+        amount=part.amount,
+        entries=_present(
+            Entry(f"processor:{part.processor_id}:clearing", part.amount),
+            Entry(f"merchant:{merchant_id}:payable", part.fee_returned - part.amount),
+            Entry("platform:fees", -part.fee_returned),
+        ),
+        created_at=created_at,
+    )
+
+
+def late_success_posting(
+    payment_id: PaymentId, attempt: Attempt, amount: Money, created_at: datetime
+) -> Posting:
+    """Money came for a payment that had failed or gone on without it: nobody's for now."""
+    return Posting(
+        id=PostingId.new(),
+        payment_id=payment_id,
+        kind=PostingKind.LATE_SUCCESS,
+        idempotency_key=f"late_success:{attempt.id}",
+        amount=amount,
+        entries=_present(
+            Entry(f"processor:{attempt.processor_id}:clearing", -amount),
+            Entry("platform:unclaimed", amount),
+        ),
+        created_at=created_at,
+    )
+
+
+def late_success_reversal_posting(
+    payment_id: PaymentId, attempt: Attempt, amount: Money, created_at: datetime
+) -> Posting:
+    """Such money was given back, by this attempt."""
+    return Posting(
+        id=PostingId.new(),
+        payment_id=payment_id,
+        kind=PostingKind.LATE_SUCCESS_REVERSAL,
+        idempotency_key=f"late_success_returned:{attempt.id}",
+        amount=amount,
+        entries=_present(
+            Entry(f"processor:{attempt.processor_id}:clearing", amount),
+            Entry("platform:unclaimed", -amount),
         ),
         created_at=created_at,
     )

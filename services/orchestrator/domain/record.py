@@ -1,19 +1,31 @@
 """What a payment is made of, and what of it was changed since it was last saved."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 from services.kernel.context import CoreRequestContext
 from services.kernel.events import Aggregate, SequencedEvent
-from services.kernel.ids import AttemptId, MerchantId, PaymentId, PostingId, StepId
+from services.kernel.ids import (
+    AttemptId,
+    DisputeId,
+    MerchantId,
+    PaymentId,
+    PostingId,
+    RefundId,
+    StepId,
+)
 from services.kernel.money import Money
+from services.orchestrator.domain.applied import AppliedEvent
 from services.orchestrator.domain.attempt import Attempt, Redirect, Step
+from services.orchestrator.domain.command import Call
+from services.orchestrator.domain.dispute import Dispute
 from services.orchestrator.domain.events import FinalError
 from services.orchestrator.domain.plan import Plan, PlanStep
 from services.orchestrator.domain.posting import Posting, Refusal, state_of_all
+from services.orchestrator.domain.refund import Refund
 from services.orchestrator.domain.state import (
     AttemptState,
     Operation,
@@ -22,7 +34,17 @@ from services.orchestrator.domain.state import (
     check_move,
 )
 
-_AMOUNTS: Final = ("held", "captured", "refunded", "disputed", "excess", "platform_fee")
+_AMOUNTS: Final = (
+    "held",
+    "captured",
+    "refunded",
+    "reserved",
+    "refundable",
+    "disputed",
+    "excess",
+    "platform_fee",
+    "fee_kept",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +59,34 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What of a payment changes, its steps and attempts apart."""
+    """What of a payment changes, its parts apart."""
 
     state: PaymentState
     created_at: datetime
     updated_at: datetime
+    capture_wanted: Money | None = None
+    """What is to be taken; None while nothing is."""
     final_error: FinalError | None = None
     redirect: Redirect | None = None
     action_expires_at: datetime | None = None
     in_doubt_since: datetime | None = None
     needs_reconciliation: bool = False
+    withdrawn: bool = False
+    """Whether the merchant wants it no more, though it is not authorized yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What belongs to a payment as it was saved."""
+
+    plan: Plan | None = None
+    steps: Sequence[Step] = ()
+    attempts: Sequence[Attempt] = ()
+    refunds: Sequence[Refund] = ()
+    disputes: Sequence[Dispute] = ()
+    posting_states: Sequence[PostingState] = ()
+    unanswered: Sequence[Call] = ()
+    """The calls that wait for what becomes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +94,40 @@ class Changes:
     """What was done to a payment since it stood as `expected_version`; zero is a new one's."""
 
     expected_version: int
+    plan: Plan | None
+    """The plan, where it was made just now."""
+    is_request_new: bool
     transitions: tuple[Transition, ...]
     steps: tuple[Step, ...]
     attempts: tuple[Attempt, ...]
+    refunds: tuple[Refund, ...]
+    disputes: tuple[Dispute, ...]
     postings: tuple[Posting, ...]
     rejected: Mapping[PostingId, Refusal]
+    applied: AppliedEvent | None
     events: tuple[SequencedEvent, ...]
+
+    @property
+    def opened(self) -> frozenset[AttemptId]:
+        """The attempts that this makes known for the first time, to be carried out."""
+        return frozenset(each.id for each in self.attempts if each.state is AttemptState.OPEN)
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What was changed; the order is that in which it was."""
+
+    is_touched: bool = False
+    plan: Plan | None = None
+    is_request_new: bool = False
+    transitions: list[Transition] = field(default_factory=list)
+    steps: dict[StepId, None] = field(default_factory=dict)
+    attempts: dict[AttemptId, None] = field(default_factory=dict)
+    refunds: dict[RefundId, None] = field(default_factory=dict)
+    disputes: dict[DisputeId, None] = field(default_factory=dict)
+    postings: list[Posting] = field(default_factory=list)
+    rejected: dict[PostingId, Refusal] = field(default_factory=dict)
+    applied: AppliedEvent | None = None
 
 
 class PaymentRecord(Aggregate):
@@ -70,22 +138,24 @@ class PaymentRecord(Aggregate):
         payment_id: PaymentId,
         request: CoreRequestContext,
         standing: Standing,
+        parts: Parts | None = None,
         *,
-        plan: Plan | None = None,
-        steps: Sequence[Step] = (),
-        attempts: Sequence[Attempt] = (),
-        posting_states: Sequence[PostingState] = (),
         version: int = 0,
     ) -> None:
         super().__init__(version)
+        parts = parts or Parts()
         self.id = payment_id
         self.request = request
-        self.plan = plan
+        self.plan = parts.plan
         self.standing = standing
-        self._steps = {step.id: step for step in steps}
-        self._attempts = {attempt.id: attempt for attempt in attempts}
-        self._posting_states = list(posting_states)
-        self._begin_changes()
+        self.unanswered = list(parts.unanswered)
+        self._steps = {step.id: step for step in parts.steps}
+        self._attempts = {attempt.id: attempt for attempt in parts.attempts}
+        self._refunds = {refund.id: refund for refund in parts.refunds}
+        self._disputes = {dispute.id: dispute for dispute in parts.disputes}
+        self._posting_states = list(parts.posting_states)
+        self._saved_version = version
+        self._notes = _Notes()
 
     @property
     def merchant_id(self) -> MerchantId:
@@ -94,6 +164,10 @@ class PaymentRecord(Aggregate):
     @property
     def amount(self) -> Money:
         return self.request.amount
+
+    @property
+    def state(self) -> PaymentState:
+        return self.standing.state
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -106,9 +180,14 @@ class PaymentRecord(Aggregate):
         return tuple(self._attempts.values())
 
     @property
-    def open_attempt(self) -> Attempt | None:
-        """What is to be carried out next; None when the payment is decided or waits."""
-        return next((each for each in self.attempts if each.state is AttemptState.OPEN), None)
+    def refunds(self) -> tuple[Refund, ...]:
+        """Its refunds, oldest first."""
+        return tuple(self._refunds.values())
+
+    @property
+    def disputes(self) -> tuple[Dispute, ...]:
+        """Its disputes, oldest first."""
+        return tuple(self._disputes.values())
 
     @property
     def posting_state(self) -> PostingState:
@@ -125,74 +204,106 @@ class PaymentRecord(Aggregate):
         return self._sum(lambda step: getattr(step, amount))
 
     @property
+    def is_new(self) -> bool:
+        """Whether it was never saved."""
+        return self._saved_version == 0
+
+    @property
     def has_changes(self) -> bool:
         """Whether anything was done to it since it was last saved."""
-        return self.version != self._saved_version
+        return self._notes.is_touched or self.version != self._saved_version
 
     def collect_changes(self) -> Changes:
         """Hand over what was done since the last time, to be saved as one."""
+        notes = self._notes
+        told = self.collect_events()
+        if not told:
+            # The version is what tells two who change the same payment apart.
+            self._version += 1
         changes = Changes(
             expected_version=self._saved_version,
-            transitions=tuple(self._transitions),
-            steps=tuple(self._steps[step_id] for step_id in self._changed_steps),
-            attempts=tuple(self._attempts[attempt_id] for attempt_id in self._changed_attempts),
-            postings=tuple(self._postings),
-            rejected=MappingProxyType(dict(self._rejected)),
-            events=self.collect_events(),
+            plan=notes.plan,
+            is_request_new=notes.is_request_new,
+            transitions=tuple(notes.transitions),
+            steps=tuple(self._steps[each] for each in notes.steps),
+            attempts=tuple(self._attempts[each] for each in notes.attempts),
+            refunds=tuple(self._refunds[each] for each in notes.refunds),
+            disputes=tuple(self._disputes[each] for each in notes.disputes),
+            postings=tuple(notes.postings),
+            rejected=MappingProxyType(notes.rejected),
+            applied=notes.applied,
+            events=told,
         )
-        # The version is what tells two who change the same payment apart.
-        assert changes.events, "every change is told of"
-        self._begin_changes()
-        return changes
-
-    def _begin_changes(self) -> None:
+        for attempt in changes.attempts:
+            # What was told of it is written down once.
+            self._attempts[attempt.id] = replace(attempt, execution=None)
         self._saved_version = self.version
-        self._transitions: list[Transition] = []
-        self._changed_steps: dict[StepId, None] = {}
-        self._changed_attempts: dict[AttemptId, None] = {}
-        self._postings: list[Posting] = []
-        self._rejected: dict[PostingId, Refusal] = {}
+        self._notes = _Notes()
+        return changes
 
     def _move(self, after: PaymentState, cause: str, now: datetime) -> None:
         before = self.standing.state
         check_move(before, after)
-        self._transitions.append(Transition(before, after, cause, now))
+        self._notes.transitions.append(Transition(before, after, cause, now))
         self._stand(now, state=after)
 
     def _stand(self, now: datetime, **changed: Any) -> None:
+        self._notes.is_touched = True
         self.standing = replace(self.standing, updated_at=now, **changed)
 
     def _put_step(self, step: Step) -> Step:
         self._steps[step.id] = step
-        self._changed_steps[step.id] = None
+        self._notes.steps[step.id] = None
+        self._notes.is_touched = True
         return step
 
     def _put_attempt(self, attempt: Attempt) -> Attempt:
         self._attempts[attempt.id] = attempt
-        self._changed_attempts[attempt.id] = None
+        self._notes.attempts[attempt.id] = None
+        self._notes.is_touched = True
         return attempt
 
+    def _put_refund(self, refund: Refund) -> Refund:
+        self._refunds[refund.id] = refund
+        self._notes.refunds[refund.id] = None
+        self._notes.is_touched = True
+        return refund
+
+    def _put_dispute(self, dispute: Dispute) -> Dispute:
+        self._disputes[dispute.id] = dispute
+        self._notes.disputes[dispute.id] = None
+        self._notes.is_touched = True
+        return dispute
+
     def _add_posting(self, posting: Posting) -> None:
-        self._postings.append(posting)
+        self._notes.postings.append(posting)
         self._posting_states.append(PostingState.PENDING)
 
     def _sum(self, amount_of: Callable[[Step], Money]) -> Money:
         return Money.total(map(amount_of, self.steps), self.amount.currency)
 
-    def _open(self, step: Step, operation: Operation, processor_id: str, now: datetime) -> None:
+    def _open(
+        self,
+        step: Step,
+        operation: Operation,
+        processor_id: str,
+        amount: Money,
+        now: datetime,
+        **more: Any,
+    ) -> Attempt:
         """Make an attempt that is to be committed before anyone is called."""
         attempt_id = AttemptId.new()
-        self._put_attempt(
+        return self._put_attempt(
             Attempt(
                 id=attempt_id,
                 step_id=step.id,
                 number=len(self._attempts) + 1,
                 operation=operation,
                 processor_id=processor_id,
-                amount=step.amount if operation is Operation.AUTHORIZE else step.authorized,
-                hold=None if operation is Operation.AUTHORIZE else step.processor_reference,
+                amount=amount,
                 idempotency_key=attempt_id,
                 created_at=now,
+                **{"hold": None, **more},
             )
         )
 

@@ -51,6 +51,24 @@ class AttemptState(StrEnum):
 
 
 @unique
+class RefundState(StrEnum):
+    """Where a refund, or one part of it, stands."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@unique
+class DisputeState(StrEnum):
+    """Where a dispute stands; the bank decides."""
+
+    OPENED = "opened"
+    WON = "won"
+    LOST = "lost"
+
+
+@unique
 class PostingState(StrEnum):
     """How far the ledger has followed; NONE is said of a payment alone."""
 

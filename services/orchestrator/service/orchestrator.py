@@ -1,72 +1,56 @@
 """What callers ask of the orchestrator, and the ports it needs for that."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from enum import Enum, auto
-from functools import partial
+from collections.abc import Sequence
 from typing import Protocol
 
 from services.kernel.clock import Clock
-from services.kernel.context import CoreRequestContext
+from services.kernel.context import CoreRequestContext, PaymentInstrument
 from services.kernel.errors import NotFound
-from services.kernel.ids import MerchantId, PaymentId
-from services.orchestrator.domain.command import Answer, Command, execute_plan
+from services.kernel.ids import AttemptId, MerchantId, PaymentId, RefundId
+from services.kernel.money import Money
+from services.orchestrator.domain import command as commands
+from services.orchestrator.domain.attempt import Evidence
+from services.orchestrator.domain.command import Answer, Command, KeyRecord, Order, ResponseMode
 from services.orchestrator.domain.listing import PaymentFilter
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.plan import Plan
-from services.orchestrator.domain.record import Changes
-from services.orchestrator.service.driving import Describe, Driver, Saves, Tell
+from services.orchestrator.service.desk import Apply, Change
+from services.orchestrator.service.desks import Desks
 
 
-class ResponseMode(Enum):
-    """How long a caller wants to wait."""
-
-    WAIT = auto()
-    ASYNC = auto()
-
-
-class Payments(Saves, Protocol):
-    """Where payments are kept."""
-
-    async def begin(
-        self, payment: Payment, changes: Changes, command: Command, answer: Answer | None
-    ) -> Answer | None:
-        """Commit a new payment under its key, with the answer if that is decided already.
-
-        Returns None when it did, and what was answered before when the same call came before.
-        """
-        ...
+class Payments(Protocol):
+    """Where payments are kept, to be read."""
 
     async def find(self, payment_id: PaymentId) -> Payment | None: ...
+
+    async def find_key(self, merchant_id: MerchantId, key: str) -> KeyRecord | None: ...
 
     async def list_payments(
         self, wanted: PaymentFilter, after: PaymentId | None, limit: int
     ) -> Sequence[Payment]: ...
 
 
-class Tasks(Protocol):
-    """Where work goes on when the call that began it is over."""
+class Planner(Protocol):
+    """PlanBuilderService."""
 
-    async def run(
-        self, work: Callable[[Tell], Awaitable[None]], words: Mapping[str, str]
-    ) -> Answer:
-        """Run the work to its end, whoever waits, and return what it tells.
-
-        The words are what its log lines and spans are about.
-        """
-        ...
+    async def plan(self, request: CoreRequestContext) -> Plan: ...
 
 
 class Orchestrator:
-    """Creates payments, carries them out, and shows them."""
+    """Creates payments, has them carried out, and shows them."""
 
-    def __init__(
-        self, payments: Payments, driver: Driver, tasks: Tasks, describe: Describe, clock: Clock
-    ) -> None:
+    def __init__(self, payments: Payments, desks: Desks, planner: Planner, clock: Clock) -> None:
         self._payments = payments
-        self._driver = driver
-        self._tasks = tasks
-        self._describe = describe
+        self._desks = desks
+        self._planner = planner
         self._clock = clock
+
+    async def create(self, request: CoreRequestContext) -> Answer:
+        """Make a payment that is wanted, and do nothing for it yet."""
+        payment = Payment.create(request, self._clock.now())
+        return await self._desks.begin(
+            payment, commands.create_payment(request), drives=False, at_once=True
+        )
 
     async def execute_plan(
         self, request: CoreRequestContext, plan: Plan, mode: ResponseMode
@@ -75,15 +59,89 @@ class Orchestrator:
         now = self._clock.now()
         payment = Payment.create(request, now)
         payment.confirm(plan, now)
-        carry_out = self._carry_out if mode is ResponseMode.WAIT else self._accept
-        return await self._tasks.run(
-            partial(carry_out, payment, execute_plan(request)),
-            {
-                "request_id": request.request_id,
-                "merchant_id": request.merchant_id,
-                "payment_id": payment.id,
-            },
+        return await self._desks.begin(
+            payment,
+            commands.execute_plan(request),
+            drives=True,
+            at_once=mode is ResponseMode.ASYNC,
         )
+
+    async def confirm(
+        self,
+        order: Order,
+        instrument: PaymentInstrument | None,
+        return_url: str | None,
+        mode: ResponseMode,
+    ) -> Answer:
+        """Set a payment going, or go on with one whose customer has acted."""
+        command = order.command(
+            commands.CONFIRM_PAYMENT, instrument=instrument, return_url=return_url
+        )
+        payment = await self.get(order.payment_id, order.merchant_id)
+        plan: Plan | None = None
+        if payment.is_unplanned:
+            payment.pay_with(instrument, return_url)
+            plan = await self._planner.plan(payment.request)
+
+        def apply(payment: Payment) -> None:
+            payment.check_version(order.expected_version)
+            now = self._clock.now()
+            if plan is None:
+                payment.customer_acted(now)
+                return
+            payment.pay_with(instrument, return_url)
+            payment.confirm(plan, now)
+            payment.hand_over(now)
+
+        # An order to a worker is not carried out here, unless it is this process that takes it up.
+        change = Change(apply, drives=plan is None, answers_at_once=mode is ResponseMode.ASYNC)
+        return await self._desks.order(order.payment_id, command, change)
+
+    async def capture(self, order: Order, amount: Money | None) -> Answer:
+        """Take what is held, or a part of it."""
+
+        def apply(payment: Payment) -> None:
+            payment.capture(amount, self._clock.now(), order.cause)
+
+        command = order.command(commands.CAPTURE_PAYMENT, amount=amount)
+        return await self._ordered(order, command, apply)
+
+    async def void(self, order: Order, reason: str) -> Answer:
+        """Let go what is held."""
+
+        def apply(payment: Payment) -> None:
+            payment.void(self._clock.now(), order.cause)
+
+        command = order.command(commands.VOID_PAYMENT, reason=reason or None)
+        return await self._ordered(order, command, apply)
+
+    async def refund(self, order: Order, amount: Money | None, reason: str) -> Answer:
+        """Return what was taken, or a part of it."""
+
+        def apply(payment: Payment) -> RefundId:
+            now = self._clock.now()
+            return payment.refund(amount, reason, order.idempotency_key, now).id
+
+        command = order.command(commands.REFUND_PAYMENT, amount=amount, reason=reason or None)
+        return await self._ordered(order, command, apply)
+
+    async def resolve(
+        self, order: Order, attempt_id: AttemptId | None, evidence: Evidence
+    ) -> Answer:
+        """Settle an attempt in doubt by what an operator has found out."""
+
+        def apply(payment: Payment) -> None:
+            payment.resolve(attempt_id, evidence, self._clock.now())
+
+        command = order.command(
+            commands.RESOLVE_PAYMENT,
+            attempt_id=attempt_id,
+            outcome=evidence.outcome,
+            processor_reference=evidence.reference,
+            source=evidence.source,
+            operator=evidence.operator,
+        )
+        return await self._ordered(order, command, apply)
 
     async def get(self, payment_id: PaymentId, merchant_id: MerchantId | None) -> Payment:
         """One payment, if it is that merchant's."""
@@ -91,6 +149,10 @@ class Orchestrator:
         if payment is None or merchant_id not in (None, payment.merchant_id):
             raise NotFound(f"there is no payment {payment_id}")
         return payment
+
+    async def get_key(self, merchant_id: MerchantId, key: str) -> KeyRecord | None:
+        """What became of the call that used a key."""
+        return await self._payments.find_key(merchant_id, key)
 
     async def list_payments(
         self, wanted: PaymentFilter, after: PaymentId | None, limit: int
@@ -100,18 +162,9 @@ class Orchestrator:
         page = found[:limit]
         return page, page[-1].id if len(found) > limit else None
 
-    async def _carry_out(self, payment: Payment, command: Command, tell: Tell) -> None:
-        """The caller is told when the payment is decided or waits."""
-        standing = await self._payments.begin(payment, payment.collect_changes(), command, None)
-        if standing is not None:
-            tell(standing)
-            return
-        await self._driver.drive(payment, command, tell)
+    async def _ordered(self, order: Order, command: Command, apply: Apply) -> Answer:
+        def checked(payment: Payment) -> RefundId | None:
+            payment.check_version(order.expected_version)
+            return apply(payment)
 
-    async def _accept(self, payment: Payment, command: Command, tell: Tell) -> None:
-        """The caller is told as soon as the intention is committed."""
-        answer = Answer(self._describe(payment), command.request_id)
-        standing = await self._payments.begin(payment, payment.collect_changes(), command, answer)
-        tell(standing or answer)
-        if standing is None:
-            await self._driver.drive(payment, None, tell)
+        return await self._desks.order(order.payment_id, command, Change(checked))

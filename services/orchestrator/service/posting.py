@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import structlog
 
 from services.kernel.clock import Clock
+from services.kernel.crash_points import CrashPoint, Reach, live_on
 from services.kernel.errors import SwitchyardError
 from services.kernel.ids import PaymentId, PostingId
 from services.orchestrator.domain.payment import Payment
@@ -18,7 +19,8 @@ from services.orchestrator.domain.posting import (
     pause_after,
     refusal_of,
 )
-from services.orchestrator.service.driving import Saves
+from services.orchestrator.domain.saving import Written
+from services.orchestrator.service.desk import Change
 
 BATCH_MAX: Final = 500
 
@@ -45,29 +47,37 @@ class Ledger(Protocol):
     async def post(self, postings: Sequence[DuePosting]) -> Sequence[Booked | Refusal]: ...
 
 
-class Payments(Saves, Protocol):
-    """Where payments are kept."""
+class Payments(Protocol):
+    """Where payments are changed."""
 
-    async def find(self, payment_id: PaymentId) -> Payment | None: ...
+    async def change(self, payment_id: PaymentId, change: Change) -> Written: ...
 
 
 class Poster:
     """Drains postings into the ledger; any number of them may work beside one another."""
 
     def __init__(
-        self, postings: Postings, payments: Payments, ledger: Ledger, clock: Clock
+        self,
+        postings: Postings,
+        payments: Payments,
+        ledger: Ledger,
+        clock: Clock,
+        reach: Reach = live_on,
     ) -> None:
         self._postings = postings
         self._payments = payments
         self._ledger = ledger
         self._clock = clock
+        self._reach = reach
 
     async def post_due(self) -> bool:
         """Book what is due; whether there may be more."""
         due = await self._postings.take_due(BATCH_MAX)
         if not due:
             return False
+        self._reach(CrashPoint.CAPTURED_NOT_POSTED)
         outcomes = await self._outcomes(due)
+        self._reach(CrashPoint.POSTED_NOT_MARKED)
         refused = dict[PostingId, tuple[Refusal, timedelta]]()
         booked = dict[PostingId, Booked]()
         rejected = list[tuple[DuePosting, Refusal]]()
@@ -101,7 +111,8 @@ class Poster:
             reason=str(refusal.reason),
             problem=refusal.message,
         )
-        payment = await self._payments.find(posting.payment_id)
-        assert payment is not None, "a posting is committed with its payment"
-        payment.reject_posting(posting, refusal, self._clock.now())
-        await self._payments.save(payment, payment.collect_changes())
+
+        def apply(payment: Payment) -> None:
+            payment.reject_posting(posting, refusal, self._clock.now())
+
+        await self._payments.change(posting.payment_id, Change(apply, drives=False))

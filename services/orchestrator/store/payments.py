@@ -2,54 +2,76 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import chain
+from typing import Final, TypeAlias
 
-from services.kernel.errors import InFlight, Reason, SwitchyardError
-from services.kernel.ids import PaymentId, RequestId
+from services.kernel.errors import InFlight, Reason
+from services.kernel.ids import AttemptId, MerchantId, PaymentId, RequestId
+from services.orchestrator.domain.applied import Disposition
 from services.orchestrator.domain.command import Answer, Command, Decided, KeyRecord, judge
 from services.orchestrator.domain.listing import PaymentFilter
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.record import Changes
+from services.orchestrator.domain.saving import Claim, Hold, Lease, Saved, ToldBefore, Written
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.store.reading import SQL, find_payments
-from services.orchestrator.store.rows import Codec, Row, Unit, birth_of, columns, unit_of
+from services.orchestrator.store.rows import Codec, Row, Unit, columns, unit_of
 from services.runtime.database import Connection, Database, Isolation, Record
 from services.runtime.group_commit import Admission, GroupCommit, Verdict
 from services.runtime.messaging.outbox import append
+
+LEASE: Final = timedelta(seconds=15)
+_NO_TRANSITIONS: Final[Sequence[list[object]]] = ([], [], [], [], [])
+
+
+Losers: TypeAlias = Mapping[int, Verdict[Written]]
 
 
 class PaymentWriter:
     """One batch of payments, begun and changed, in one database transaction."""
 
-    def keys(self, unit: Unit) -> tuple[str, ...]:
-        if unit.birth is None:
-            return (unit.payment_id,)
-        command = unit.birth.command
-        return (unit.payment_id, f"{command.merchant_id} {command.idempotency_key}")
+    def __init__(self) -> None:
+        self._held: dict[str, Saved] = {}
 
-    async def claim(
-        self, connection: Connection, units: Sequence[Unit]
-    ) -> Mapping[int, Verdict[Answer | None]]:
-        """Keys not used before, and payments that still stand as they were read."""
+    def keys(self, unit: Unit) -> tuple[str, ...]:
+        keys = [str(unit.payment_id)]
+        if unit.claim is not None:
+            keys.append(" ".join(_key(unit.claim.command)))
+        if unit.event is not None:
+            keys.append(f"{unit.event[0]} {unit.event[1]}")
+        return tuple(keys)
+
+    async def claim(self, connection: Connection, units: Sequence[Unit]) -> Losers:
+        """Keys and events not taken before, and payments that still stand as they were read."""
+        self._held = {}
         # What stands under a key is read before anything is written, so that nobody is told of
         # what this transaction may yet roll back.
-        losers = await _claim_keys(connection, units)
-        return losers or await _claim_versions(connection, units)
+        return (
+            await _claim_keys(connection, units)
+            or await _claim_events(connection, units)
+            or await self._claim_versions(connection, units)
+        )
 
     async def write(
         self, connection: Connection, units: Sequence[Unit]
-    ) -> Sequence[Verdict[Answer | None]]:
+    ) -> Sequence[Verdict[Written]]:
         births = [(unit, unit.birth) for unit in units if unit.birth is not None]
         if births:
             await connection.execute(
                 SQL["add_payments"],
-                *columns((*unit.payment, *birth.payment) for unit, birth in births),
+                *columns((*unit.payment, *birth) for unit, birth in births),
                 *columns(chain.from_iterable(unit.transitions for unit, _ in births)),
+                LEASE,
             )
         for statement, rows in (
-            ("add_plans", [row for _, birth in births for row in birth.plans]),
+            ("say_requests", [row for unit in units for row in unit.request if not unit.birth]),
+            ("add_plans", [row for unit in units for row in unit.plans]),
             ("put_steps", [row for unit in units for row in unit.steps]),
             ("put_attempts", [row for unit in units for row in unit.attempts]),
+            ("put_refunds", [row for unit in units for row in unit.refunds]),
+            ("put_refund_parts", [row for unit in units for row in unit.parts]),
+            ("put_disputes", [row for unit in units for row in unit.disputes]),
             ("add_postings", [row for unit in units for row in unit.postings]),
             ("reject_postings", [row for unit in units for row in unit.rejected]),
             ("store_answers", _answer_rows(units)),
@@ -57,7 +79,38 @@ class PaymentWriter:
             if rows:
                 await connection.execute(SQL[statement], *columns(rows))
         await append(connection, [message for unit in units for message in unit.messages])
-        return [None] * len(units)
+        return [self._saved(unit) for unit in units]
+
+    async def _claim_versions(self, connection: Connection, units: Sequence[Unit]) -> Losers:
+        standing = [unit for unit in units if unit.birth is None]
+        if not standing:
+            return {}
+        transitions = columns(chain.from_iterable(unit.transitions for unit in standing))
+        rows = await connection.fetch(
+            SQL["move_payments"],
+            *columns(unit.payment for unit in standing),
+            *(transitions or _NO_TRANSITIONS),
+            LEASE,
+        )
+        self._held = {row["id"].hex: Saved(row["drives"], row["lease_epoch"]) for row in rows}
+        return {
+            place: InFlight(
+                f"someone changed {unit.payment_id} since it was read as {unit.expected_version}",
+                reason=Reason.STALE_VERSION,
+            )
+            for place, unit in enumerate(units)
+            if unit.birth is None and unit.payment_id.hex not in self._held
+        }
+
+    def _saved(self, unit: Unit) -> Saved:
+        if unit.birth is None:
+            return self._held[unit.payment_id.hex]
+        # Nobody else can drive what was not there.
+        drives = bool(unit.payment[_DRIVES])
+        return Saved(drives, int(drives))
+
+
+_DRIVES: Final = 17
 
 
 class Payments:
@@ -69,27 +122,30 @@ class Payments:
         self._database = database
         self._codec = codec
         self._postings = postings
-        self.writer: GroupCommit[Unit, Answer | None] = GroupCommit(
+        self.writer: GroupCommit[Unit, Written] = GroupCommit(
             database, PaymentWriter(), name="payment writer", batch_size=batch_size
         )
 
-    async def begin(
-        self, payment: Payment, changes: Changes, command: Command, answer: Answer | None
-    ) -> Answer | None:
-        """Commit a new payment under its key, or return what was answered under it before."""
-        decided = None if answer is None else Decided(command, answer)
-        birth = birth_of(payment, command, self._codec)
-        unit = unit_of(payment, changes, self._codec, birth=birth, decided=decided)
-        return await self.writer.submit(unit)
-
     async def save(
-        self, payment: Payment, changes: Changes, decided: Decided | None = None
-    ) -> None:
-        """Commit changes to a payment that still stands as it was read."""
-        unit = unit_of(payment, changes, self._codec, decided=decided)
-        await self.writer.submit(unit, Admission.FACT)
-        if changes.postings:
+        self,
+        payment: Payment,
+        changes: Changes,
+        hold: Hold,
+        *,
+        claim: Claim | None = None,
+        decided: Sequence[Decided] = (),
+    ) -> Written:
+        """Commit changes to a payment that still stands as it was read.
+
+        With a claim, what stands under its key is returned instead when the key was taken before;
+        and what an event did before, when the change is by an event that was applied before.
+        """
+        unit = unit_of(payment, changes, self._codec, hold, claim=claim, decided=decided)
+        is_intent = changes.expected_version == 0
+        written = await self.writer.submit(unit, Admission.INTENT if is_intent else Admission.FACT)
+        if changes.postings and isinstance(written, Saved):
             self._postings.ring()
+        return written
 
     async def find(self, payment_id: PaymentId) -> Payment | None:
         async def read(connection: Connection) -> Sequence[Payment]:
@@ -98,6 +154,20 @@ class Payments:
         # One snapshot, so that payment, steps and attempts are of one moment.
         found = await self._database.transaction(read, isolation=Isolation.REPEATABLE_READ)
         return found[0] if found else None
+
+    async def find_key(self, merchant_id: MerchantId, key: str) -> KeyRecord | None:
+        """What stands under a key."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(SQL["find_keys"], [merchant_id.hex], [key])
+        return _key_record(rows[0]) if rows else None
+
+    async def find_by_attempt(self, attempt_id: AttemptId) -> PaymentId | None:
+        """The payment that an attempt belongs to."""
+        return await self._find_id("find_by_attempt", attempt_id.hex)
+
+    async def find_by_reference(self, processor_id: str, reference: str) -> PaymentId | None:
+        """The payment that a processor's own id belongs to."""
+        return await self._find_id("find_by_reference", processor_id, reference)
 
     async def list_payments(
         self, wanted: PaymentFilter, after: PaymentId | None, limit: int
@@ -122,63 +192,84 @@ class Payments:
 
         return await self._database.transaction(read, isolation=Isolation.REPEATABLE_READ)
 
+    async def take_due(self, now: datetime, limit: int) -> Sequence[Lease]:
+        """Take up payments that someone has to go on with and nobody drives."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(SQL["take_due_payments"], now, limit, LEASE)
+        return [_lease(row) for row in rows]
+
+    async def take(self, payment_id: PaymentId) -> Lease | None:
+        """Take up one payment, if someone has to go on with it and nobody drives it."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(SQL["take_payment"], payment_id.hex, LEASE)
+        return Lease(payment_id, rows[0]["lease_epoch"]) if rows else None
+
+    async def renew(self, leases: Sequence[Lease]) -> frozenset[PaymentId]:
+        """Go on driving; which of them are still ours."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(SQL["renew_leases"], *_lease_columns(leases), LEASE)
+        return frozenset(PaymentId.of_hex(row["id"].hex) for row in rows)
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Leave payments to whoever takes them up next."""
+        async with self._database.connection() as connection:
+            await connection.execute(SQL["release_leases"], *_lease_columns(leases))
+
     async def close(self) -> None:
         await self.writer.close()
 
+    async def _find_id(self, statement: str, *values: object) -> PaymentId | None:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(SQL[statement], *values)
+        return PaymentId.of_hex(rows[0]["payment_id"].hex) if rows else None
 
-async def _claim_keys(
-    connection: Connection, units: Sequence[Unit]
-) -> dict[int, Verdict[Answer | None]]:
+
+async def _claim_keys(connection: Connection, units: Sequence[Unit]) -> Losers:
     # Sorted by key, so that two processes that want the same ones wait in the same order.
-    wanted = sorted(
-        (_key(unit.birth.command), place)
-        for place, unit in enumerate(units)
-        if unit.birth is not None
-    )
+    claims = {place: unit.claim for place, unit in enumerate(units) if unit.claim is not None}
+    wanted = sorted((_key(claim.command), place) for place, claim in claims.items())
     if not wanted:
         return {}
     rows = await connection.fetch(
-        SQL["claim_keys"], *columns(_claim_row(units[place]) for _, place in wanted)
+        SQL["claim_keys"],
+        *columns(_claim_row(units[place], claims[place]) for _, place in wanted),
     )
     won = {(row["merchant_id"].hex, row["key"]) for row in rows}
     lost = {key: place for key, place in wanted if key not in won}
     if not lost:
         return {}
-    losers: dict[int, Verdict[Answer | None]] = {}
-    for row in await connection.fetch(SQL["find_keys"], *columns(lost)):
-        place = lost[row["merchant_id"].hex, row["key"]]
-        birth = units[place].birth
-        assert birth is not None
-        losers[place] = judge(birth.command, _key_record(row))
-    return losers
+    rows = await connection.fetch(SQL["find_keys"], *columns(lost))
+    places = [(lost[row["merchant_id"].hex, row["key"]], row) for row in rows]
+    return {place: judge(claims[place].command, _key_record(row)) for place, row in places}
 
 
-async def _claim_versions(
-    connection: Connection, units: Sequence[Unit]
-) -> dict[int, SwitchyardError]:
-    standing = [unit for unit in units if unit.birth is None]
-    if not standing:
-        return {}
-    transitions = columns(chain.from_iterable(unit.transitions for unit in standing))
-    rows = await connection.fetch(
-        SQL["move_payments"],
-        *columns((*unit.payment, unit.expected_version) for unit in standing),
-        *(transitions or [[]] * 5),
-    )
-    moved = {row["id"].hex for row in rows}
-    return {
-        place: InFlight(
-            f"someone changed {unit.payment_id} since it was read as {unit.expected_version}",
-            reason=Reason.STALE_VERSION,
-        )
+async def _claim_events(connection: Connection, units: Sequence[Unit]) -> Losers:
+    wanted = sorted(
+        ((str(unit.event[0]), str(unit.event[1])), place)
         for place, unit in enumerate(units)
-        if unit.birth is None and unit.payment_id.hex not in moved
+        if unit.event is not None
+    )
+    if not wanted:
+        return {}
+    rows = await connection.fetch(
+        SQL["claim_events"], *columns(units[place].event or () for _, place in wanted)
+    )
+    won = {(row["processor_id"], row["event_id"]) for row in rows}
+    lost = {key: place for key, place in wanted if key not in won}
+    if not lost:
+        return {}
+    rows = await connection.fetch(SQL["find_events"], *columns(lost))
+    return {
+        lost[row["processor_id"], row["event_id"]]: ToldBefore(
+            Disposition(row["disposition"]), row["message"]
+        )
+        for row in rows
     }
 
 
-def _claim_row(unit: Unit) -> Row:
-    assert unit.birth is not None
-    command = unit.birth.command
+def _claim_row(unit: Unit, claim: Claim) -> Row:
+    command = claim.command
+    own = (each.answer.body for each in unit.decided if _is_own(each, unit))
     return (
         *_key(command),
         command.operation,
@@ -186,17 +277,27 @@ def _claim_row(unit: Unit) -> Row:
         json.dumps(dict(command.digests)),
         unit.payment_id.hex,
         command.request_id.hex,
-        unit.decided and unit.decided.answer.body,
+        claim.refund_id and claim.refund_id.hex,
+        next(own, None),
     )
 
 
 def _answer_rows(units: Iterable[Unit]) -> list[Row]:
-    """Answers to calls whose keys stand; a birth stores its own with the key."""
+    """Answers to calls whose keys stand; one that is claimed just now has its own beside it."""
     return sorted(
-        (*_key(unit.decided.command), unit.decided.answer.body)
+        (decided.call.merchant_id.hex, decided.call.idempotency_key, decided.answer.body)
         for unit in units
-        if unit.birth is None and unit.decided is not None
+        for decided in unit.decided
+        if not _is_own(decided, unit)
     )
+
+
+def _is_own(decided: Decided, unit: Unit) -> bool:
+    """Whether it answers the call whose key the unit takes."""
+    if unit.claim is None:
+        return False
+    call = decided.call
+    return (call.merchant_id.hex, call.idempotency_key) == _key(unit.claim.command)
 
 
 def _key(command: Command) -> tuple[str, str]:
@@ -204,13 +305,22 @@ def _key(command: Command) -> tuple[str, str]:
 
 
 def _key_record(row: Record) -> KeyRecord:
-    answer = row["answer"]
+    answer, request_id = row["answer"], RequestId.of_hex(row["request_id"].hex)
     return KeyRecord(
         PaymentId.of_hex(row["payment_id"].hex),
         row["operation"],
         row["fingerprint"],
         json.loads(row["fields"]),
-        None
-        if answer is None
-        else Answer(answer, RequestId.of_hex(row["request_id"].hex), replayed=True),
+        request_id,
+        row["first_used_at"],
+        row["answered_at"],
+        None if answer is None else Answer(answer, request_id, replayed=True),
     )
+
+
+def _lease(row: Record) -> Lease:
+    return Lease(PaymentId.of_hex(row["id"].hex), row["lease_epoch"])
+
+
+def _lease_columns(leases: Sequence[Lease]) -> tuple[list[str], list[int]]:
+    return [lease.payment_id.hex for lease in leases], [lease.epoch for lease in leases]

@@ -1,26 +1,46 @@
 -- name: claim_keys
--- Take the keys of new payments; one that stands already does not return.
+-- Take the keys of calls; one that stands already does not return.
 insert into payments.idempotency
-       (merchant_id, key, operation, fingerprint, fields, payment_id, request_id, answer,
+       (merchant_id, key, operation, fingerprint, fields, payment_id, request_id, refund_id, answer,
         answered_at)
-select merchant_id, key, operation, fingerprint, fields::jsonb, payment_id, request_id, answer,
-       case when answer is not null then now() end
+select merchant_id, key, operation, fingerprint, fields::jsonb, payment_id, request_id, refund_id,
+       answer, case when answer is not null then now() end
   from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::uuid[], $7::uuid[],
-              $8::bytea[])
-       as claim (merchant_id, key, operation, fingerprint, fields, payment_id, request_id, answer)
+              $8::uuid[], $9::bytea[])
+       as claim (merchant_id, key, operation, fingerprint, fields, payment_id, request_id,
+                 refund_id, answer)
     on conflict (merchant_id, key) do nothing
 returning merchant_id, key;
 
 -- name: find_keys
 -- What stands under keys that were asked for again.
 select idempotency.merchant_id, key, operation, fingerprint, fields::text as fields, payment_id,
-       request_id, answer
+       request_id, first_used_at, answered_at, answer
   from payments.idempotency
   join unnest($1::uuid[], $2::text[]) as asked (merchant_id, key) using (merchant_id, key);
 
+-- name: claim_events
+-- Take what processors told; an event that was taken before does not return.
+insert into payments.applied_events
+       (processor_id, event_id, payment_id, webhook_event_id, native_type, disposition, message,
+        occurred_at, applied_at)
+select *
+  from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[],
+              $8::timestamptz[], $9::timestamptz[])
+    on conflict (processor_id, event_id) do nothing
+returning processor_id, event_id;
+
+-- name: find_events
+-- What events did that were taken before.
+select applied.processor_id, event_id, payment_id, disposition, message
+  from payments.applied_events as applied
+  join unnest($1::text[], $2::text[]) as asked (processor_id, event_id)
+       using (processor_id, event_id);
+
 -- name: move_payments
 -- Change payments that still stand as they were read, and note each change of state, in one
--- statement: the guards look for both at its end.
+-- statement: the guards look for both at its end. Who drives a payment goes on driving it; nobody
+-- else can begin to before that ends, or its time is over.
 with moved as (
     update payments.payments as payment
        set version = change.version, state = change.state,
@@ -29,24 +49,41 @@ with moved as (
            error_step = change.error_step, redirect_url = change.redirect_url,
            redirect_return_url = change.redirect_return_url,
            action_expires_at = change.action_expires_at, in_doubt_since = change.in_doubt_since,
-           needs_reconciliation = change.needs_reconciliation, updated_at = change.updated_at
+           needs_reconciliation = change.needs_reconciliation, updated_at = change.updated_at,
+           capture_amount = change.capture_amount, withdrawn = change.withdrawn,
+           due_at = change.due_at,
+           lease_epoch = payment.lease_epoch + case
+               when payment.lease_epoch = change.lease_epoch and payment.lease_until is not null
+                   then 0
+               when change.drives and (payment.lease_until is null or payment.lease_until <= now())
+                   then 1
+               else 0 end,
+           lease_until = case
+               when (payment.lease_epoch = change.lease_epoch and payment.lease_until is not null)
+                   or payment.lease_until is null or payment.lease_until <= now()
+                   then case when change.drives then now() + $26::interval end
+               else payment.lease_until end
       from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
                   $7::text[], $8::smallint[], $9::text[], $10::text[], $11::timestamptz[],
-                  $12::timestamptz[], $13::boolean[], $14::timestamptz[], $15::bigint[])
+                  $12::timestamptz[], $13::boolean[], $14::timestamptz[], $15::bigint[],
+                  $16::boolean[], $17::timestamptz[], $18::boolean[], $19::bigint[], $20::bigint[])
            as change (id, version, state, processor_reference, error_code, decline_code,
                       user_message, error_step, redirect_url, redirect_return_url,
                       action_expires_at, in_doubt_since, needs_reconciliation, updated_at,
-                      expected_version)
+                      capture_amount, withdrawn, due_at, drives, lease_epoch, expected_version)
      where payment.id = change.id and payment.version = change.expected_version
-    returning payment.id
+    returning payment.id, payment.lease_epoch,
+        change.drives and (
+            (old.lease_epoch = change.lease_epoch and old.lease_until is not null)
+            or old.lease_until is null or old.lease_until <= now()) as drives
 ), noted as (
     insert into payments.transitions (payment_id, from_state, to_state, cause, occurred_at)
     select noted.*
-      from unnest($16::uuid[], $17::text[], $18::text[], $19::text[], $20::timestamptz[])
+      from unnest($21::uuid[], $22::text[], $23::text[], $24::text[], $25::timestamptz[])
            as noted (payment_id, from_state, to_state, cause, occurred_at)
       join moved on moved.id = noted.payment_id
 )
-select id from moved;
+select id, lease_epoch, drives from moved;
 
 -- name: add_payments
 -- New payments with the states they have been through, in one statement like the above.
@@ -54,17 +91,36 @@ with added as (
     insert into payments.payments
            (id, version, state, processor_reference, error_code, decline_code, user_message,
             error_step, redirect_url, redirect_return_url, action_expires_at, in_doubt_since,
-            needs_reconciliation, updated_at, merchant_id, amount, currency, user_id,
-            idempotency_key, request_id, request, created_at)
-    select *
+            needs_reconciliation, updated_at, capture_amount, withdrawn, due_at, lease_epoch,
+            lease_until, merchant_id, amount, currency, user_id, idempotency_key, request_id,
+            request, created_at)
+    select id, version, state, processor_reference, error_code, decline_code, user_message,
+           error_step, redirect_url, redirect_return_url, action_expires_at, in_doubt_since,
+           needs_reconciliation, updated_at, capture_amount, withdrawn, due_at, drives::integer,
+           case when drives then now() + $34::interval end, merchant_id, amount, currency, user_id,
+           idempotency_key, request_id, request, created_at
       from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
                   $7::text[], $8::smallint[], $9::text[], $10::text[], $11::timestamptz[],
-                  $12::timestamptz[], $13::boolean[], $14::timestamptz[], $15::uuid[],
-                  $16::bigint[], $17::text[], $18::text[], $19::text[], $20::uuid[],
-                  $21::bytea[], $22::timestamptz[])
+                  $12::timestamptz[], $13::boolean[], $14::timestamptz[], $15::bigint[],
+                  $16::boolean[], $17::timestamptz[], $18::boolean[], $19::bigint[], $20::bigint[],
+                  $21::uuid[], $22::bigint[], $23::text[], $24::text[], $25::text[], $26::uuid[],
+                  $27::bytea[], $28::timestamptz[])
+           as birth (id, version, state, processor_reference, error_code, decline_code,
+                     user_message, error_step, redirect_url, redirect_return_url,
+                     action_expires_at, in_doubt_since, needs_reconciliation, updated_at,
+                     capture_amount, withdrawn, due_at, drives, lease_epoch, expected_version,
+                     merchant_id, amount, currency, user_id, idempotency_key, request_id, request,
+                     created_at)
 )
 insert into payments.transitions (payment_id, from_state, to_state, cause, occurred_at)
-select * from unnest($23::uuid[], $24::text[], $25::text[], $26::text[], $27::timestamptz[]);
+select * from unnest($29::uuid[], $30::text[], $31::text[], $32::text[], $33::timestamptz[]);
+
+-- name: say_requests
+-- What the customer pays with was said, or said anew, when the payment was confirmed.
+update payments.payments as payment
+   set request = said.request
+  from unnest($1::uuid[], $2::bytea[]) as said (id, request)
+ where payment.id = said.id;
 
 -- name: add_plans
 -- The plan that is stored first is the payment's only one.
@@ -75,31 +131,85 @@ select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bytea[])
 -- name: put_steps
 -- Steps, new or as they have become.
 insert into payments.steps
-       (id, payment_id, index, amount, state, authorized, captured, refunded, disputed, excess,
-        platform_fee, processor_id, processor_reference, error_code, retryable, latency_ms)
+       (id, payment_id, index, amount, state, authorized, captured, refunded, refund_reserved,
+        disputed, excess, platform_fee, fee_returned, processor_id, processor_reference, error_code,
+        retryable, latency_ms)
 select *
   from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::bigint[], $5::text[], $6::bigint[],
-              $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[],
-              $13::text[], $14::text[], $15::boolean[], $16::integer[])
+              $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
+              $13::bigint[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::integer[])
     on conflict (id) do update
-   set state = excluded.state, authorized = excluded.authorized, captured = excluded.captured,
-       refunded = excluded.refunded, disputed = excluded.disputed, excess = excluded.excess,
-       platform_fee = excluded.platform_fee, processor_id = excluded.processor_id,
+   set amount = excluded.amount, state = excluded.state, authorized = excluded.authorized,
+       captured = excluded.captured, refunded = excluded.refunded,
+       refund_reserved = excluded.refund_reserved, disputed = excluded.disputed,
+       excess = excluded.excess, platform_fee = excluded.platform_fee,
+       fee_returned = excluded.fee_returned, processor_id = excluded.processor_id,
        processor_reference = excluded.processor_reference, error_code = excluded.error_code,
        retryable = excluded.retryable, latency_ms = excluded.latency_ms;
 
 -- name: put_attempts
 -- Attempts, new or as they have become. Those of a payment come in the order of their numbers: one
--- is settled before the next of its step is opened, as the index on open attempts demands.
-insert into payments.attempts
+-- is settled before the next of its step is opened, as the index on open attempts demands. What is
+-- told of an attempt later is added to what was told before: two messages end to end are one.
+insert into payments.attempts as attempt
        (id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
-        idempotency_key, key_expires_at, created_at, state, record, settled_at)
-select *
+        idempotency_key, key_expires_at, created_at, part_id, late, state, result_reference,
+        lookup_count, look_up_at, evidence, record, settled_at)
+select id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
+       idempotency_key, key_expires_at, created_at, part_id, late, state, result_reference,
+       lookup_count, look_up_at, evidence::jsonb, record, settled_at
   from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[],
               $7::bigint[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[],
-              $12::text[], $13::bytea[], $14::timestamptz[])
+              $12::uuid[], $13::boolean[], $14::text[], $15::text[], $16::integer[],
+              $17::timestamptz[], $18::text[], $19::bytea[], $20::timestamptz[])
+       as put (id, payment_id, step_id, number, operation, processor_id, amount,
+               processor_reference, idempotency_key, key_expires_at, created_at, part_id, late,
+               state, result_reference, lookup_count, look_up_at, evidence, record, settled_at)
     on conflict (id) do update
-   set state = excluded.state, record = excluded.record, settled_at = excluded.settled_at;
+   set state = excluded.state, result_reference = excluded.result_reference,
+       lookup_count = excluded.lookup_count, look_up_at = excluded.look_up_at,
+       evidence = excluded.evidence, settled_at = excluded.settled_at,
+       record = case when excluded.record is null then attempt.record
+                     else coalesce(attempt.record, '') || excluded.record end;
+
+-- name: put_refunds
+-- Refunds, new or as they have become.
+insert into payments.refunds
+       (id, payment_id, amount, fee_returned, reason, state, idempotency_key, created_at,
+        updated_at)
+select *
+  from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
+              $7::text[], $8::timestamptz[], $9::timestamptz[])
+    on conflict (id) do update
+   set fee_returned = excluded.fee_returned, state = excluded.state,
+       updated_at = excluded.updated_at;
+
+-- name: put_refund_parts
+-- The parts of refunds, new or as they have become.
+insert into payments.refund_parts
+       (id, refund_id, payment_id, step_id, position, amount, fee_returned, state, processor_id,
+        processor_reference, error_code)
+select *
+  from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::smallint[], $6::bigint[],
+              $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[])
+    on conflict (id) do update
+   set fee_returned = excluded.fee_returned, state = excluded.state,
+       processor_reference = excluded.processor_reference, error_code = excluded.error_code;
+
+-- name: put_disputes
+-- Disputes, new or as they have become.
+insert into payments.disputes
+       (id, payment_id, step_id, state, amount, excess, fee, funds_withdrawn, funds_reinstated,
+        reason, processor_id, processor_reference, opened_at, closed_at)
+select *
+  from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[],
+              $7::bigint[], $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[],
+              $13::timestamptz[], $14::timestamptz[])
+    on conflict (id) do update
+   set state = excluded.state, amount = excluded.amount, excess = excluded.excess,
+       fee = excluded.fee, funds_withdrawn = excluded.funds_withdrawn,
+       funds_reinstated = excluded.funds_reinstated, reason = excluded.reason,
+       opened_at = excluded.opened_at, closed_at = excluded.closed_at;
 
 -- name: add_postings
 -- What payments owe to the ledger from here on.
@@ -140,10 +250,30 @@ select * from payments.steps where payment_id = any ($1::uuid[]) order by paymen
 -- name: find_attempts
 -- The attempts of payments, in the order of their making.
 select id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
-       idempotency_key, created_at, state, settled_at
+       idempotency_key, created_at, part_id, late, state, result_reference, lookup_count,
+       look_up_at, evidence::text as evidence, settled_at
   from payments.attempts
  where payment_id = any ($1::uuid[])
  order by payment_id, number;
+
+-- name: find_refunds
+-- The refunds of payments, oldest first.
+select * from payments.refunds where payment_id = any ($1::uuid[]) order by payment_id, id;
+
+-- name: find_refund_parts
+-- The parts of their refunds, in the order in which they are paid out.
+select * from payments.refund_parts
+ where payment_id = any ($1::uuid[]) order by refund_id, position;
+
+-- name: find_disputes
+-- The disputes of payments, oldest first.
+select * from payments.disputes where payment_id = any ($1::uuid[]) order by payment_id, id;
+
+-- name: find_unanswered
+-- The calls that wait for what becomes of payments.
+select merchant_id, key, operation, payment_id, request_id, refund_id
+  from payments.idempotency
+ where payment_id = any ($1::uuid[]) and answer is null;
 
 -- name: find_posting_states
 -- How far the ledger has followed payments.
@@ -201,3 +331,68 @@ update payments.postings as posting
   from unnest($1::uuid[], $2::text[], $3::text[], $4::interval[])
        as refused (id, reason, message, pause)
  where posting.id = refused.id and posting.state = 'pending';
+
+-- name: take_due_payments
+-- Take up payments that someone has to go on with and nobody drives.
+update payments.payments as payment
+   set lease_epoch = payment.lease_epoch + 1, lease_until = now() + $3::interval
+  from (select id from payments.payments
+         where due_at <= $1 and (lease_until is null or lease_until <= now())
+         order by due_at limit $2
+           for no key update skip locked) as due
+ where payment.id = due.id
+returning payment.id, payment.lease_epoch;
+
+-- name: take_payment
+-- Take up one payment, if someone has to go on with it and nobody drives it.
+update payments.payments
+   set lease_epoch = lease_epoch + 1, lease_until = now() + $2::interval
+ where id = $1 and due_at is not null and (lease_until is null or lease_until <= now())
+returning lease_epoch;
+
+-- name: renew_leases
+-- Go on driving; who was overtaken does not return.
+update payments.payments as payment
+   set lease_until = now() + $3::interval
+  from (select held.id, lease.epoch
+          from payments.payments as held
+          join unnest($1::uuid[], $2::bigint[]) as lease (id, epoch)
+            on lease.id = held.id and lease.epoch = held.lease_epoch
+         where held.lease_until is not null
+         order by held.id
+           for no key update of held) as still
+ where payment.id = still.id
+returning payment.id;
+
+-- name: release_leases
+-- Leave payments to whoever takes them up next.
+update payments.payments as payment
+   set lease_until = now()
+  from (select held.id
+          from payments.payments as held
+          join unnest($1::uuid[], $2::bigint[]) as lease (id, epoch)
+            on lease.id = held.id and lease.epoch = held.lease_epoch
+         where held.lease_until is not null
+         order by held.id
+           for no key update of held) as still
+ where payment.id = still.id;
+
+-- name: find_by_attempt
+-- The payment that an attempt belongs to.
+select payment_id from payments.attempts where id = $1;
+
+-- name: find_by_reference
+-- The payment that a processor's own id belongs to.
+select payment_id from payments.attempts
+ where processor_id = $1 and result_reference = $2
+ order by created_at limit 1;
+
+-- name: doubts
+-- What is in doubt: how many payments, how much in each currency, and since when.
+select payment.currency, count(distinct payment.id) as payments,
+       sum(attempt.amount)::bigint as amount, min(payment.in_doubt_since) as since
+  from payments.payments as payment
+  join payments.attempts as attempt
+    on attempt.payment_id = payment.id and attempt.state = 'in_doubt'
+ where payment.in_doubt_since is not null
+ group by payment.currency;

@@ -1,23 +1,46 @@
 """What callers of the orchestrator ask, and pages of what they are shown."""
 
-from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
-from payments.orchestrator.v1.payment_pb2 import Payment as PaymentMessage
+from typing import TypeAlias, TypeVar
 
-from services.kernel.context import CoreRequestContext
+from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
+
+from services.kernel.context import CoreRequestContext, PaymentInstrument
 from services.kernel.errors import Reason
-from services.kernel.ids import MerchantId, PaymentId
+from services.kernel.ids import AttemptId, MerchantId, PaymentId, RequestId
+from services.kernel.money import Money
 from services.kernel.paging import decode_page_token, encode_page_token
-from services.orchestrator.domain.command import Answer
+from services.orchestrator.domain.attempt import Evidence
+from services.orchestrator.domain.command import Answer, Order, ResponseMode
 from services.orchestrator.domain.listing import PaymentFilter
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.translate.plan import plan_from_message
 from services.orchestrator.translate.request import request_from_message
 from services.orchestrator.translate.words import (
+    OUTCOMES,
     POSTING_STATES,
     STATES,
+    instrument_from,
     invalid,
+    money_from,
     optional_moment,
     word,
+)
+
+_OrderRequest: TypeAlias = (
+    pb.ConfirmPaymentRequest
+    | pb.CapturePaymentRequest
+    | pb.VoidPaymentRequest
+    | pb.RefundPaymentRequest
+    | pb.ResolvePaymentRequest
+)
+_Answered = TypeVar(
+    "_Answered",
+    pb.CreatePaymentResponse,
+    pb.ConfirmPaymentResponse,
+    pb.ExecutePlanResponse,
+    pb.CapturePaymentResponse,
+    pb.VoidPaymentResponse,
+    pb.ResolvePaymentResponse,
 )
 
 
@@ -27,12 +50,66 @@ def order_from_request(request: pb.ExecutePlanRequest) -> tuple[CoreRequestConte
     return request_from_message(request.context), plan_from_message(request.plan)
 
 
-def execute_plan_response(answer: Answer) -> pb.ExecutePlanResponse:
-    return pb.ExecutePlanResponse(
-        payment=PaymentMessage.FromString(answer.body),
-        replayed=answer.replayed,
-        request_id=answer.request_id,
+def payment_from_request(request: pb.CreatePaymentRequest) -> CoreRequestContext:
+    """The request; the key stands in both places, and says the same."""
+    _check_key(request.idempotency_key, request.context.idempotency_key)
+    return request_from_message(request.context)
+
+
+def mode_from(mode: pb.ResponseMode.ValueType) -> ResponseMode:
+    return ResponseMode.ASYNC if mode == pb.RESPONSE_MODE_ASYNC else ResponseMode.WAIT
+
+
+def order_about(request: _OrderRequest, request_id: RequestId) -> Order:
+    """What every order about a payment that stands says."""
+    _check_key(request.idempotency_key, request.idempotency_key)
+    return Order(
+        merchant_id=MerchantId.parse(request.merchant_id),
+        idempotency_key=request.idempotency_key,
+        request_id=request_id,
+        payment_id=PaymentId.parse(request.payment_id),
+        expected_version=request.expected_version,
     )
+
+
+def wanted_amount(request: pb.CapturePaymentRequest | pb.RefundPaymentRequest) -> Money | None:
+    """The amount; None for all there is."""
+    return money_from(request.amount) if request.HasField("amount") else None
+
+
+def wanted_instrument(request: pb.ConfirmPaymentRequest) -> PaymentInstrument | None:
+    if not request.HasField("instrument"):
+        return None
+    return instrument_from("instrument", request.instrument)
+
+
+def evidence_from(request: pb.ResolvePaymentRequest) -> tuple[AttemptId | None, Evidence]:
+    """What an operator has found out, and about which attempt."""
+    told = request.evidence
+    evidence = Evidence(
+        outcome=word("evidence.outcome", told.outcome, OUTCOMES),
+        reference=told.processor_reference or None,
+        source=told.source,
+        operator=told.operator,
+    )
+    attempt_id = AttemptId.parse(request.attempt_id) if request.attempt_id else None
+    return attempt_id, evidence
+
+
+def answer_into(answer: Answer, response: _Answered) -> _Answered:
+    """Fill a response with the payment as the caller is told of it."""
+    response.payment.MergeFromString(answer.body)
+    response.replayed = answer.replayed
+    response.request_id = answer.request_id
+    return response
+
+
+def refund_response(answer: Answer) -> pb.RefundPaymentResponse:
+    """The refund and its payment, as they were kept for the caller."""
+    response = pb.RefundPaymentResponse.FromString(answer.body)
+    response.replayed = answer.replayed
+    response.request_id = answer.request_id
+    return response
 
 
 def merchant_or_operator(merchant_id: str) -> MerchantId | None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 from payments.core.v1 import error_reason_pb2, failure_pb2
-from payments.events.v1 import payment_event_pb2, step_event_pb2
+from payments.events.v1 import command_pb2, payment_event_pb2, step_event_pb2
 from payments.events.v1.envelope_pb2 import Envelope
 
 from services.kernel.events import DomainEvent, SequencedEvent
@@ -16,6 +16,7 @@ from services.orchestrator.translate.words import (
     ERROR_CODE_NUMBERS,
     METHOD_NUMBERS,
     OPERATION_NUMBERS,
+    OUTCOME_NUMBERS,
     issue_message,
     money_message,
 )
@@ -125,6 +126,58 @@ def _step_failed(event: events.StepFailed) -> Message:
     )
 
 
+def _confirm_requested(event: events.PaymentConfirmRequested) -> Message:
+    return command_pb2.PaymentConfirmRequested(payment_version=event.payment_version)
+
+
+def _refunded(event: events.PaymentRefunded) -> Message:
+    return payment_event_pb2.PaymentRefunded(
+        refund_id=event.refund_id,
+        amount=money_message(event.amount),
+        platform_fee_returned=money_message(event.fee_returned),
+        amount_refunded=money_message(event.total_refunded),
+        full=event.is_full,
+    )
+
+
+def _refund_failed(event: events.PaymentRefundFailed) -> Message:
+    return payment_event_pb2.PaymentRefundFailed(
+        refund_id=event.refund_id,
+        amount=money_message(event.amount),
+        error=final_error_message(event.error),
+    )
+
+
+def _disputed(event: events.PaymentDisputed) -> Message:
+    return payment_event_pb2.PaymentDisputed(
+        dispute_id=event.dispute_id,
+        amount=money_message(event.amount),
+        amount_excess=money_message(event.excess),
+        reason=event.reason,
+    )
+
+
+def _dispute_closed(event: events.PaymentDisputeClosed) -> Message:
+    return payment_event_pb2.PaymentDisputeClosed(
+        dispute_id=event.dispute_id, amount=money_message(event.amount), won=event.is_won
+    )
+
+
+def _doubt_settled(event: events.PaymentDoubtSettled) -> Message:
+    return payment_event_pb2.PaymentDoubtSettled(
+        attempt_id=event.attempt_id, outcome=OUTCOME_NUMBERS[event.outcome], source=event.source
+    )
+
+
+def _succeeded_late(event: events.PaymentSucceededLate) -> Message:
+    return payment_event_pb2.PaymentSucceededLate(
+        attempt_id=event.attempt_id,
+        processor_id=event.processor_id,
+        operation=OPERATION_NUMBERS[event.operation],
+        amount=money_message(event.amount),
+    )
+
+
 # Each event by the field of the envelope that carries it; a writer takes its own kind alone.
 _PAYLOADS: Final[dict[type[DomainEvent], tuple[str, Callable[[Any], Message]]]] = {
     events.PaymentCreated: ("payment_created", _created),
@@ -136,6 +189,13 @@ _PAYLOADS: Final[dict[type[DomainEvent], tuple[str, Callable[[Any], Message]]]] 
     events.PaymentCompleted: ("payment_completed", _completed),
     events.PaymentInDoubt: ("payment_in_doubt", _in_doubt),
     events.PaymentPostingRejected: ("payment_posting_rejected", _posting_rejected),
+    events.PaymentConfirmRequested: ("payment_confirm_requested", _confirm_requested),
+    events.PaymentRefunded: ("payment_refunded", _refunded),
+    events.PaymentRefundFailed: ("payment_refund_failed", _refund_failed),
+    events.PaymentDisputed: ("payment_disputed", _disputed),
+    events.PaymentDisputeClosed: ("payment_dispute_closed", _dispute_closed),
+    events.PaymentDoubtSettled: ("payment_doubt_settled", _doubt_settled),
+    events.PaymentSucceededLate: ("payment_succeeded_late", _succeeded_late),
     events.StepSucceeded: ("step_succeeded", _step_succeeded),
     events.StepFailed: ("step_failed", _step_failed),
 }

@@ -34,7 +34,7 @@ def payment_message(payment: Payment) -> payment_pb2.Payment:
         amount_refunded=money_message(payment.total("refunded")),
         amount_disputed=money_message(payment.total("disputed")),
         amount_excess=money_message(payment.total("excess")),
-        platform_fee=money_message(payment.total("platform_fee")),
+        platform_fee=money_message(payment.total("fee_kept")),
         user_id=request.user_id or "",
         email=request.email or "",
         metadata=request.metadata,

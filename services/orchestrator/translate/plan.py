@@ -2,10 +2,13 @@
 
 from payments.core.v1.payment_terms_pb2 import RetryPolicy as RetryPolicyMessage
 from payments.plan.v1 import payment_plan_pb2
+from payments.plan.v1.plan_builder_service_pb2 import BuildPlanRequest
 
+from services.kernel.context import CoreRequestContext
 from services.kernel.ids import MerchantId
 from services.kernel.retry import MAX_TRIES, RetryPolicy
 from services.orchestrator.domain.plan import Candidate, Plan, PlanStep
+from services.orchestrator.translate.request import request_message
 from services.orchestrator.translate.words import (
     CAPTURE_METHODS,
     SPLIT_POLICIES,
@@ -32,6 +35,10 @@ def plan_from_message(message: payment_plan_pb2.PaymentPlan) -> Plan:
         ),
         record=message.SerializeToString(deterministic=True),
     )
+
+
+def build_plan_request(request: CoreRequestContext) -> BuildPlanRequest:
+    return BuildPlanRequest(context=request_message(request))
 
 
 def retry_policy_message(policy: RetryPolicy) -> RetryPolicyMessage:

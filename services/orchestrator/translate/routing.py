@@ -2,7 +2,12 @@
 
 from payments.processor.v1.attempt_pb2 import Attempt as AttemptMessage
 from payments.result.v1.result_pb2 import Result
-from payments.router.v1.router_service_pb2 import ExecuteAttemptRequest, ExecuteAttemptResponse
+from payments.router.v1.router_service_pb2 import (
+    ExecuteAttemptRequest,
+    ExecuteAttemptResponse,
+    LookupAttemptRequest,
+    LookupAttemptResponse,
+)
 
 from services.kernel.errors import InvalidArgument, SwitchyardError
 from services.kernel.outcome import ErrorCode, Outcome
@@ -29,6 +34,28 @@ def execute_request(order: Order) -> ExecuteAttemptRequest:
     )
     request.timeout.FromTimedelta(order.timeout)
     return request
+
+
+def lookup_request(order: Order) -> LookupAttemptRequest:
+    request = LookupAttemptRequest(
+        attempt=_attempt_message(order), idempotency_key=order.attempt.idempotency_key
+    )
+    request.timeout.FromTimedelta(order.timeout)
+    return request
+
+
+def execution_from_lookup(response: LookupAttemptResponse) -> Execution:
+    """What was found out about an attempt, kept in the shape of an answer to it."""
+    found = ExecuteAttemptResponse(result=response.result, tries=response.tries)
+    return execution_from_response(found)
+
+
+def execution_not_found(order: Order, error: SwitchyardError) -> Execution:
+    """What it means for an attempt that it could not even be looked up: nothing."""
+    response = ExecuteAttemptResponse()
+    response.result.processor_id = order.attempt.processor_id
+    response.result.raw.fields["problem"].string_value = str(error)
+    return Execution(Outcome.UNKNOWN, record=response.SerializeToString())
 
 
 def execution_from_response(response: ExecuteAttemptResponse) -> Execution:
@@ -74,6 +101,7 @@ def _attempt_message(order: Order) -> AttemptMessage:
         operation=OPERATION_NUMBERS[attempt.operation],
         amount=money_message(attempt.amount),
         processor_reference=attempt.hold or "",
+        refund_id=order.refund_id or "",
         metadata=order.metadata,
     )
     if attempt.operation is Operation.AUTHORIZE:

@@ -16,7 +16,7 @@ from payments.core.v1 import (
     payment_terms_pb2,
     validation_issue_pb2,
 )
-from payments.orchestrator.v1 import payment_pb2, posting_pb2
+from payments.orchestrator.v1 import dispute_pb2, payment_pb2, posting_pb2, refund_pb2
 from payments.result.v1 import composite_result_pb2, result_pb2
 
 from services.kernel.context import (
@@ -31,7 +31,14 @@ from services.kernel.context import (
 from services.kernel.errors import FieldViolation, InvalidArgument, Reason
 from services.kernel.money import Currency, Money
 from services.kernel.outcome import ErrorCode, Outcome
-from services.orchestrator.domain.state import Operation, PaymentState, PostingState, StepState
+from services.orchestrator.domain.state import (
+    DisputeState,
+    Operation,
+    PaymentState,
+    PostingState,
+    RefundState,
+    StepState,
+)
 
 _Number = TypeVar("_Number", bound=int)
 _Word = TypeVar("_Word")
@@ -64,6 +71,16 @@ POSTING_STATES: Final = {
     posting_pb2.PostingState.Value(f"POSTING_STATE_{word.name}"): word for word in PostingState
 }
 
+REFUND_STATES: Final = {
+    refund_pb2.RefundState.Value(f"REFUND_STATE_{word.name}"): word for word in RefundState
+}
+DISPUTE_STATES: Final = {
+    dispute_pb2.DisputeState.Value(f"DISPUTE_STATE_{word.name}"): word for word in DisputeState
+}
+
+REFUND_STATE_NUMBERS: Final = {word: number for number, word in REFUND_STATES.items()}
+DISPUTE_STATE_NUMBERS: Final = {word: number for number, word in DISPUTE_STATES.items()}
+OUTCOME_NUMBERS: Final = {word: number for number, word in OUTCOMES.items()}
 METHOD_NUMBERS: Final = {word: number for number, word in METHODS.items()}
 NETWORK_NUMBERS: Final = {word: number for number, word in NETWORKS.items()}
 CAPTURE_NUMBERS: Final = {word: number for number, word in CAPTURE_METHODS.items()}

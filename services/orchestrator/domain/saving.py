@@ -1,0 +1,52 @@
+"""What is agreed between those who change payments and the store that commits the changes."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from services.kernel.ids import PaymentId, RefundId
+from services.orchestrator.domain.applied import Disposition
+from services.orchestrator.domain.command import Answer, Command
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key that a unit takes, with the answer where that is decided at once."""
+
+    command: Command
+    refund_id: RefundId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Who drives: whether the payment needs it after this, and in which epoch it did before."""
+
+    drives: bool
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """It is committed; whether the one who saved it drives the payment, and in which epoch."""
+
+    drives: bool
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToldBefore:
+    """An event was taken before, and did this."""
+
+    disposition: Disposition
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A payment that was taken up, to be driven in this epoch."""
+
+    payment_id: PaymentId
+    epoch: int
+
+
+Written: TypeAlias = Saved | Answer | ToldBefore
+"""What a unit came to: committed, or what stands already under its key or event."""
