@@ -77,6 +77,32 @@ class Shop:
             country="US",
         )
 
+    def configuration(self, *processors: str) -> PutConfigRequest:
+        """Its first configuration: everything by card, at these processors in their order."""
+        return PutConfigRequest(
+            idempotency_key=f"first configuration: {' '.join(processors)}",
+            merchant_id=self.merchant_id,
+            comment="opening day",
+            settings=config_pb.MerchantSettings(
+                default_currency="USD",
+                fees=config_pb.FeeSchedule(
+                    basis_points=290, fixed=[Money(amount_minor=30, currency="USD")]
+                ),
+                capture_method=CAPTURE_METHOD_AUTOMATIC,
+                split_policy=SPLIT_POLICY_ALL_OR_NOTHING,
+                processors=[
+                    config_pb.ProcessorPreference(processor_id=each) for each in processors
+                ],
+                routing_rules=[
+                    RoutingRule(
+                        name="cards-at-home",
+                        match=RouteMatch(methods=[PAYMENT_METHOD_CARD], countries=["US"]),
+                        targets=[RouteTarget(processor_id=each) for each in processors],
+                    )
+                ],
+            ),
+        )
+
     async def plan(self, channel: Channel, wish: CoreRequestContext | None = None) -> PaymentPlan:
         request = BuildPlanRequest(context=wish or self.wish())
         return (await PlanBuilderServiceStub(channel).BuildPlan(request)).plan
@@ -99,13 +125,13 @@ async def show_the_plan(channel: Channel, shop: Shop) -> PaymentPlan:
     step("configuration: what the merchant pays, and where its cards go")
     try:
         with typed_errors():
-            await configs.PutConfig(_configuration(shop, "nobody"))
+            await configs.PutConfig(shop.configuration("nobody"))
     except InvalidArgument as error:
         found = {violation.field for violation in error.violations}
         expect("processors[0].processor_id" in found, f"refused: {error.message}")
     else:
         raise DemoFailed("a processor that does not exist was not refused")
-    made = (await configs.PutConfig(_configuration(shop, "simulated_euro", "simulated"))).config
+    made = (await configs.PutConfig(shop.configuration("simulated_euro", "simulated"))).config
     expect(made.version == 1, f"version {made.version}: 2.9 % and 0.30 USD, captured at once")
     step("plan: what is to be done for 100.00 USD, and why")
     plan = await shop.plan(channel)
@@ -131,7 +157,7 @@ async def show_a_payment(
     expect(paid.state == PaymentState.PAYMENT_STATE_CAPTURED, "captured")
     await _expect_transitions(database_url, paid, _PATH)
     step("payment: booked in the ledger, which the orchestrator does by itself")
-    await _until_booked(channel, paid)
+    await until_booked(channel, paid)
     (transaction,) = await _booked(channel, paid)
     for entry in transaction.entries:
         say(f"{entry.account:<55}{readable(entry.amount):>12}")
@@ -187,7 +213,7 @@ async def _expect_transitions(
     expect(moves == path, "every state is in the database, and none was skipped")
 
 
-async def _until_booked(channel: Channel, payment: Payment) -> None:
+async def until_booked(channel: Channel, payment: Payment) -> None:
     orchestrator = OrchestratorServiceStub(channel)
     give_up_at = time.monotonic() + _BOOKED_WITHIN_SECONDS
     state = payment.posting_state
@@ -201,27 +227,3 @@ async def _until_booked(channel: Channel, payment: Payment) -> None:
 async def _booked(channel: Channel, payment: Payment) -> list[Transaction]:
     request = ListTransactionsRequest(reference_id=payment.id)
     return list((await LedgerServiceStub(channel).ListTransactions(request)).transactions)
-
-
-def _configuration(shop: Shop, *processors: str) -> PutConfigRequest:
-    return PutConfigRequest(
-        idempotency_key=f"first configuration: {' '.join(processors)}",
-        merchant_id=shop.merchant_id,
-        comment="opening day",
-        settings=config_pb.MerchantSettings(
-            default_currency="USD",
-            fees=config_pb.FeeSchedule(
-                basis_points=290, fixed=[Money(amount_minor=30, currency="USD")]
-            ),
-            capture_method=CAPTURE_METHOD_AUTOMATIC,
-            split_policy=SPLIT_POLICY_ALL_OR_NOTHING,
-            processors=[config_pb.ProcessorPreference(processor_id=each) for each in processors],
-            routing_rules=[
-                RoutingRule(
-                    name="cards-at-home",
-                    match=RouteMatch(methods=[PAYMENT_METHOD_CARD], countries=["US"]),
-                    targets=[RouteTarget(processor_id=each) for each in processors],
-                )
-            ],
-        ),
-    )

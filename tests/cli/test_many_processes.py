@@ -8,9 +8,11 @@ from payments.config.v1.merchant_config_service_pb2 import GetConfigRequest
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
 from payments.core.v1.payment_method_pb2 import PAYMENT_METHOD_CARD
 from payments.core.v1.payment_terms_pb2 import CAPTURE_METHOD_AUTOMATIC, SPLIT_POLICY_ALL_OR_NOTHING
+from payments.orchestrator.v1.payment_pb2 import PaymentState
 from payments.plan.v1.plan_builder_service_pb2 import BuildPlanRequest
 from payments.plan.v1.plan_builder_service_pb2_grpc import PlanBuilderServiceStub
 
+from cli.demo.payment import Shop, until_booked
 from services.kernel.errors import NotFound, SwitchyardError
 from services.kernel.ids import MerchantId
 from services.runtime.rpc import connect, typed_errors
@@ -34,6 +36,28 @@ async def test_a_service_calls_another_in_another_process(
                 refusal = await _refusal_of_a_plan(channel)
     # It came from the other process: the merchant has no configuration there.
     assert isinstance(refusal, NotFound)
+
+
+async def test_a_payment_goes_through_services_of_three_processes(
+    short_tmp_path: Path, database_urls: DatabaseUrls
+) -> None:
+    shared = {"DATABASE_URL": database_urls.application, "GRPC_TOKEN": _TOKEN}
+    planning, ledger, paying = (short_tmp_path / name for name in ("planning", "ledger", "paying"))
+    shop = Shop.new()
+    names = ("processor", "merchant_config", "plan_builder", "router")
+    with serving(planning, *names, **shared), serving(ledger, "ledger", **shared):
+        services = {name: RunFile.read(planning).grpc_address for name in names}
+        services["ledger"] = RunFile.read(ledger).grpc_address
+        where = ",".join(f"{name}={address}" for name, address in services.items())
+        with serving(paying, "orchestrator", **shared, SERVICE_ADDRESSES=where):
+            async with _channel(planning) as channel:
+                configs = MerchantConfigServiceStub(channel)
+                await configs.PutConfig(shop.configuration("simulated"))
+                plan = await shop.plan(channel)
+            async with _channel(paying) as channel:
+                payment = (await shop.pay(channel, plan)).payment
+                assert payment.state == PaymentState.PAYMENT_STATE_CAPTURED
+                await until_booked(channel, payment)
 
 
 async def test_all_services_answer_in_one_process(home: Path) -> None:
