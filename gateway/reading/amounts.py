@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from gateway.reading.names import Claims, snake_case
+from gateway.reading.names import Claim, Claims, snake_case
 from gateway.reading.notes import Notes, Place
 from gateway.reading.rules import amounts as rules
 from gateway.reading.rules import fields
@@ -52,8 +52,11 @@ class _Parts(NamedTuple):
 
 def unnest(claims: Claims, name: str, notes: Notes) -> None:
     """Take what came as {"value": …, "currency": …} apart into an amount and a currency."""
-    apart = []
-    for path, value in claims.get(name, ()):
+    sent = claims.get(name, [])
+    if not any(type(value) is dict for _, value in sent):
+        return
+    apart: list[Claim] = []
+    for path, value in sent:
         if not isinstance(value, dict):
             apart.append((path, value))
             continue
@@ -72,8 +75,7 @@ def unnest(claims: Claims, name: str, notes: Notes) -> None:
         # Kept, to be refused: without its amount, a refund would be one of everything.
         if len(apart) == known:
             apart.append((path, value))
-    if name in claims:
-        claims[name] = apart
+    claims[name] = apart
 
 
 def read_amount(

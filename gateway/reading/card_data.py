@@ -150,7 +150,7 @@ def _mask_of_leaf(path: str, value: object) -> str | None:
 
 
 def _mask_of_text(path: str, text: str) -> str | None:
-    for form in (text, _SEPARATORS.sub(" ", _INVISIBLE.sub("", text))):
+    for form in {text, _SEPARATORS.sub(" ", _INVISIBLE.sub("", text))}:
         redacted = str(redact_field(path, form)) if path else redact_text(form)
         if redacted != form:
             return CARD_MASK if CARD_MASK in redacted else CODE_MASK

@@ -1,7 +1,7 @@
 """Ways to pay: words, networks, wallets and tokens, in whichever field they were sent."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gateway.reading.names import snake_case
@@ -52,9 +52,6 @@ class Means(NamedTuple):
     method: PaymentMethod | None = None
     token: str | None = None
     network: CardNetwork | None = None
-
-
-_NOTHING: Final = Means()
 
 
 def read_method(notes: Notes, path: str, value: object) -> Means | None:
@@ -122,26 +119,31 @@ def read_network(notes: Notes, path: str, value: object) -> Means:
     return Means(network=network)
 
 
-def combined(claims: Iterable[tuple[str, Means]], notes: Notes) -> Means | None:
+def combined(claims: Sequence[tuple[str, Means]], notes: Notes) -> Means | None:
     """What several fields tell together; None if they contradict one another."""
-    known, known_path = _NOTHING, ""
-    for path, means in claims:
+    if not claims:
+        return Means()
+    first_path, known = claims[0]
+    for path, means in claims[1:]:
         joined = _joined(known, means)
         if joined is None:
-            told = f"{known_path} and {path} differ."
+            told = f"{first_path} and {path} differ."
             notes.note(fields.CONFLICT, path, means.method or means.token or "", message=told)
             return None
-        known, known_path = joined, known_path or path
+        known = joined
     return known
 
 
 def _joined(first: Means, second: Means) -> Means | None:
-    for mine, theirs in zip(first, second, strict=True):
-        if mine is not None and theirs is not None and mine != theirs:
-            return None
-    return Means(
+    joined = Means(
         first.method or second.method, first.token or second.token, first.network or second.network
     )
+    contradicts = (
+        (second.method or joined.method) != joined.method
+        or (second.token or joined.token) != joined.token
+        or (second.network or joined.network) != joined.network
+    )
+    return None if contradicts else joined
 
 
 def instrument_of(means: Means, path: str, notes: Notes) -> PaymentInstrument | None:

@@ -3,16 +3,18 @@
 import json
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Final, NamedTuple, Self
 
 from gateway.reading.rules import RULES, bodies
 from gateway.reading.rules.rule import Rule
-from services.kernel.context import MAX_ISSUE_VALUE_CHARACTERS, Severity, ValidationIssue
+from services.kernel.context import Severity, ValidationIssue
 from services.kernel.errors import FieldViolation, InvalidArgument, Reason
 from services.kernel.redaction import redact_field, redact_text
 
 MAX_ISSUES: Final = 100
 _MAX_FIELD_CHARACTERS: Final = 120
+_MAX_LOOKED_AT_CHARACTERS: Final = 1000
 _SECRET: Final = re.compile(r"\b(?:sk|rk|whsec)_\w{4,}|\w+_secret_\w+")
 
 
@@ -134,19 +136,29 @@ class Place(NamedTuple):
 
 def presentable_path(path: str) -> str:
     """The path of a field, short and with nothing in it that must not be shown."""
-    safe = _SECRET.sub("[secret]", redact_text(path))
-    if len(safe) > _MAX_FIELD_CHARACTERS:
-        return safe[: _MAX_FIELD_CHARACTERS - 1] + "…"
-    return safe
+    # Longer ones are of strangers' making, and would only fill the cache.
+    if len(path) > _MAX_FIELD_CHARACTERS:
+        safe = _presentable_path(path[:_MAX_LOOKED_AT_CHARACTERS])
+        return (
+            safe if len(safe) <= _MAX_FIELD_CHARACTERS else safe[: _MAX_FIELD_CHARACTERS - 1] + "…"
+        )
+    return _known_presentable_path(path)
+
+
+def _presentable_path(path: str) -> str:
+    return _SECRET.sub("[secret]", redact_text(path))
+
+
+_known_presentable_path: Final = lru_cache(maxsize=1024)(_presentable_path)
 
 
 def _presentable(field: str, value: object) -> str:
+    """The value as text, without secrets; the issue itself takes out card data and shortens it."""
     if isinstance(value, str):
         text = value
     elif value is None or isinstance(value, bool | dict | list):
         text = json.dumps(redact_field(field, value), default=str, ensure_ascii=False)
     else:
         text = str(value)
-    # Redacted before it is cut: half a secret no longer looks like one.
-    redacted = str(redact_field(field, text))
-    return _SECRET.sub("[secret]", redacted)[: MAX_ISSUE_VALUE_CHARACTERS + 1]
+    # Cut far behind what is shown, so that what is shown was searched as a whole.
+    return _SECRET.sub("[secret]", text[:_MAX_LOOKED_AT_CHARACTERS])

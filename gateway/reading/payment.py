@@ -30,6 +30,7 @@ from services.kernel.context import (
     CaptureMethod,
     CoreRequestContext,
     SplitPolicy,
+    StepPreference,
 )
 from services.kernel.money import Money
 
@@ -116,8 +117,7 @@ def read_payment(incoming: Incoming, caller: Caller, *, received_at: datetime) -
     reading = Reading(_PAYMENT, incoming, caller.merchant_id)
     notes, claims = reading.notes, reading.claims
     amount = _read_amount(reading, caller)
-    read = partial(read_steps, currency=amount.currency if amount is not None else None)
-    steps = reading.pick("steps", read) or ()
+    steps = _read_steps(reading, amount)
     instrument = read_instrument_or_card(claims, "", steps, notes)
     capture_method = reading.pick("capture_method", _read_capture_method)
     split_policy = reading.pick("split_policy", _read_split_policy)
@@ -165,6 +165,13 @@ def _read_amount(reading: Reading, caller: Caller) -> Money | None:
     if not reading.has("amount") and not reading.has("plan_id"):
         reading.notes.note(amounts.MISSING, "amount")
     return reading.pick("amount", partial(read_amount, terms=terms))
+
+
+def _read_steps(reading: Reading, amount: Money | None) -> tuple[StepPreference, ...]:
+    if not reading.has("steps"):
+        return ()
+    currency = amount.currency if amount is not None else None
+    return reading.pick("steps", partial(read_steps, currency=currency)) or ()
 
 
 def _read_metadata(reading: Reading) -> dict[str, str]:

@@ -183,8 +183,11 @@ class CurrencyTerms(NamedTuple):
 
     def of_bare(self, notes: Notes) -> Currency | None:
         """The currency of an amount that names none."""
-        if self.stated is not None:
-            return self._chosen(self.stated, Place(notes, "currency", ""))
+        stated = self.stated
+        if stated is not None:
+            if len(stated.codes) == 1:
+                return CURRENCIES[stated.codes[0]]
+            return self._chosen(stated, Place(notes, "currency", ""))
         if self.fallback is None:
             notes.note(rules.CURRENCY_MISSING, "currency")
         elif self.fallback_rule is not None:
