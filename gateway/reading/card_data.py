@@ -98,18 +98,17 @@ def may_hold_card_data(names: str, text: str) -> bool:
         or "code" in lowered
         or "verif" in lowered
         or _ENOUGH_DIGITS.search(text) is not None
+        or _ENOUGH_DIGITS.search(names) is not None
         or (_are_telling_known(names) if len(names) <= _MAX_KNOWN_NAMES else _are_telling(names))
     )
 
 
 def _are_telling(names: str) -> bool:
     lowered = names.lower()
-    return _ENOUGH_DIGITS.search(names) is not None or any(
-        part in lowered for part in _TELLING_NAMES
-    )
+    return any(part in lowered for part in _TELLING_NAMES)
 
 
-# The names are the same in almost every request of a merchant.
+# The names are the same in almost every request of a merchant; none with a card in it is kept.
 _are_telling_known: Final = lru_cache(maxsize=256)(_are_telling)
 
 
