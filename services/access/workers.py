@@ -53,14 +53,12 @@ class ChangeFeed:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        self._listener.forget_all()
 
     async def _run(self) -> None:
         while True:
             try:
                 await self._listen()
             except (*DATABASE_ERRORS, TimeoutError) as error:
-                self._listener.forget_all()
                 _log.warning("cannot listen for changes of keys, trying again: %s", error)
                 await asyncio.sleep(_INTERVAL_SECONDS)
 

@@ -56,6 +56,15 @@ async def _seconds_until_revoked(stub: AccessServiceStub, secret: str) -> float:
     return time.monotonic() - began
 
 
+async def _looked_twice(access: AccessUnderTest) -> None:
+    """Let the feed go past all that was written until now, so that it tells of none of it again."""
+    for _ in range(2):
+        before = access.authenticator._looked_at_seconds
+        async with asyncio.timeout(30):
+            while access.authenticator._looked_at_seconds == before:  # noqa: ASYNC110 -- no event
+                await asyncio.sleep(0.01)
+
+
 async def _refuse_by_cause(access: AccessUnderTest, stub: AccessServiceStub) -> dict[str, str]:
     merchant_id = await new_merchant(access.stub)
     revoked = await new_key(access.stub, merchant_id)
@@ -107,6 +116,7 @@ async def test_another_process_hears_of_a_revocation_within_a_second(
     async with running_access(application_url) as elsewhere, over_the_network(elsewhere) as stub:
         for _ in range(5):
             made = await new_key(access.stub, await new_merchant(access.stub))
+            await _looked_twice(elsewhere)
             await who(stub, made.secret_value)
             await revoke(access.stub, made.api_key.id)
             seconds = await _seconds_until_revoked(stub, made.secret_value)
@@ -120,6 +130,7 @@ async def test_a_revocation_is_seen_even_where_its_notification_is_lost(
     await owner.execute("alter table access.api_keys disable trigger announce")
     made = await new_key(access.stub, await new_merchant(access.stub))
     async with running_access(application_url) as elsewhere:
+        await _looked_twice(elsewhere)
         await who(elsewhere.stub, made.secret_value)
         await revoke(access.stub, made.api_key.id)
         seconds = await _seconds_until_revoked(elsewhere.stub, made.secret_value)
@@ -184,6 +195,7 @@ async def test_a_suspended_merchant_is_known_as_such_in_every_process(
     async with running_access(application_url) as elsewhere:
         stubs = (access.stub, elsewhere.stub)
         for version, state in ((1, MERCHANT_STATE_SUSPENDED), (2, MERCHANT_STATE_ACTIVE)):
+            await _looked_twice(elsewhere)
             for stub in stubs:
                 await who(stub, made.secret_value)
             change = pb.UpdateMerchantRequest(
@@ -342,6 +354,25 @@ async def test_a_database_that_is_away_is_not_taken_for_a_wrong_key(
         with pytest.raises(Unavailable):
             await _until_refused(access.stub, made.secret_value)
     assert (await who(access.stub, made.secret_value)).api_key_id == made.api_key.id
+
+
+async def test_a_connection_cut_while_a_key_is_looked_up_is_not_taken_for_a_wrong_key(
+    access: AccessUnderTest, owner_url: str
+) -> None:
+    made = await new_key(access.stub, await new_merchant(access.stub))
+    superuser = await asyncpg.connect(owner_url, user="postgres")
+    async with superuser.transaction():
+        await superuser.execute("lock table access.api_keys in access exclusive mode")
+        looking = asyncio.create_task(who(access.stub, made.secret_value))
+        waiting = "pid in (select pid from pg_locks where not granted and relation is not null)"
+        cut = f"""select count(pg_terminate_backend(pid)) from pg_stat_activity
+                   where {waiting} and query like '%k.digest = $1%'"""
+        async with asyncio.timeout(30):
+            while not await superuser.fetchval(cut):  # noqa: ASYNC110 -- a lock has no event
+                await asyncio.sleep(0.01)
+        with pytest.raises(Unavailable):
+            await looking
+    await superuser.close()
 
 
 @asynccontextmanager
