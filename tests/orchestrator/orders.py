@@ -8,6 +8,7 @@ from payments.orchestrator.v1.orchestrator_service_pb2 import (
     ExecutePlanRequest,
     ResponseMode,
 )
+from payments.orchestrator.v1.payment_pb2 import Payment
 from payments.result.v1.result_pb2 import Outcome, Result
 
 from services.kernel.context import PaymentInstrument, PaymentMethod
@@ -55,3 +56,12 @@ def succeeded(reference: str = "pi_1") -> Result:
         processor_reference=reference,
         latency_ms=12,
     )
+
+
+def about(payment: Payment, key: str) -> dict[str, Any]:
+    """What every order about a payment says."""
+    return {
+        "idempotency_key": key,
+        "merchant_id": payment.merchant_id,
+        "payment_id": payment.id,
+    }

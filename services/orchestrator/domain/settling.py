@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from services.kernel.errors import FailedPrecondition, FieldViolation, InvalidArgument, Reason
 from services.kernel.ids import AttemptId
@@ -11,6 +12,9 @@ from services.orchestrator.domain.applied import Disposition
 from services.orchestrator.domain.attempt import Attempt, Evidence, Execution
 from services.orchestrator.domain.authorizing import Authorizing
 from services.orchestrator.domain.state import AttemptState, Operation, StepState
+
+# Where what came of an attempt became known by asking its processor.
+_ASKED: Final = frozenset({"answer", "lookup"})
 
 
 class Settling(Authorizing):
@@ -23,7 +27,7 @@ class Settling(Authorizing):
         attempt = self._attempts[attempt_id]
         if attempt.is_settled:
             return self._heard_again(attempt, execution, now)
-        if source == "answer":
+        if source in _ASKED:
             self._cause = f"attempt:{attempt_id}"
         told = replace(
             attempt, execution=execution, reference=execution.reference or attempt.reference

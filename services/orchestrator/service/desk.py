@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -28,6 +29,7 @@ from services.orchestrator.domain.saving import Claim, Hold, Saved, Written
 from services.orchestrator.domain.state import AttemptState
 
 _PAUSE_SECONDS: Final = 1.0
+_REST_SECONDS: Final = 10.0
 # Before it, nobody has ever carried anything out for the payment.
 _FIRST_EPOCH: Final = 1
 
@@ -134,6 +136,8 @@ class Desk:
         # Attempts of which it is certain that nobody was asked yet, and those that were asked here.
         self._unsent: set[AttemptId] = set()
         self._sent: set[AttemptId] = set()
+        # Attempts whose outcome could not be recorded just now.
+        self._resting: set[AttemptId] = set()
         self._woken = asyncio.Event()
 
     def put(self, change: Change) -> None:
@@ -162,7 +166,7 @@ class Desk:
                     await self._carry_on()
                 if self._changes:
                     continue
-                if not self._running:
+                if self._is_idle:
                     return
                 await self._woken.wait()
         finally:
@@ -261,12 +265,17 @@ class Desk:
         self.epoch = written.epoch if written.drives else 0
         self._payment = payment
         self._unsent |= changes.opened
-        self._means.reach(CrashPoint.INTENT_COMMITTED if is_birth else CrashPoint.RESULT_SAVED)
+        point = CrashPoint.INTENT_COMMITTED if is_birth else CrashPoint.RESULT_SAVED
+        self._means.reach(point, changes.ended_operation)
         told = [each.call for each in decided]
         payment.unanswered = [call for call in payment.unanswered if call not in told]
         for each in decided:
             self._means.tell(each)
         return written
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._running and not self._resting
 
     def _hold(self, payment: Payment, change: Change) -> Hold:
         """Whether this desk has to drive the payment after a change."""
@@ -284,12 +293,12 @@ class Desk:
             return
         now = self._now()
         for attempt in (*payment.to_send, *payment.to_look_up(now)):
-            if attempt.id not in self._running:
+            if attempt.id not in self._running and attempt.id not in self._resting:
                 self._running[attempt.id] = asyncio.create_task(
                     self._carry_out(attempt, payment.order_for(attempt, now)),
                     name=f"attempt {attempt.id}",
                 )
-        if not self._running and not self._changes:
+        if self._is_idle and not self._changes:
             await self._do(Change(lambda _: None, is_fact=True, is_forced=True))
 
     async def _carry_out(self, attempt: Attempt, order: Order) -> None:
@@ -302,15 +311,27 @@ class Desk:
             await self._means.pause(_PAUSE_SECONDS)
         else:
             _log_attempt(attempt, execution)
-            self.put(
-                Change(
-                    lambda payment: _settle(payment, attempt.id, execution, self._now(), source),
-                    is_fact=True,
-                )
+            change = Change(
+                lambda payment: _settle(payment, attempt.id, execution, self._now(), source),
+                is_fact=True,
             )
+            change.done.add_done_callback(partial(self._rest_if_failed, attempt.id))
+            self.put(change)
         finally:
             self._running.pop(attempt.id, None)
             self._woken.set()
+
+    def _rest_if_failed(self, attempt_id: AttemptId, done: "asyncio.Future[Written]") -> None:
+        """What the database will not have is asked for again, but not at once."""
+        if done.cancelled() or (error := done.exception()) is None:
+            return
+        _log.error("what came of an attempt was refused", attempt_id=attempt_id, exc_info=error)
+        self._resting.add(attempt_id)
+        asyncio.get_running_loop().call_later(_REST_SECONDS, self._rested, attempt_id)
+
+    def _rested(self, attempt_id: AttemptId) -> None:
+        self._resting.discard(attempt_id)
+        self._woken.set()
 
     async def _asked(self, attempt: Attempt, order: Order) -> Execution:
         if attempt.state is not AttemptState.OPEN:
@@ -319,9 +340,9 @@ class Desk:
         if attempt.id in self._sent or not is_new:
             return await self._asked_again(order)
         self._sent.add(attempt.id)
-        self._means.reach(CrashPoint.ATTEMPT_COMMITTED)
+        self._means.reach(CrashPoint.ATTEMPT_COMMITTED, attempt.operation)
         execution = await self._means.router.execute(order)
-        self._means.reach(CrashPoint.PROCESSOR_ANSWERED)
+        self._means.reach(CrashPoint.PROCESSOR_ANSWERED, attempt.operation)
         return execution
 
     async def _asked_again(self, order: Order) -> Execution:
