@@ -361,7 +361,7 @@ async def test_an_operator_settles_what_cannot_be_looked_up(scripted: ScriptedHo
     assert settled.value.reason is Reason.PAYMENT_NOT_IN_DOUBT
 
 
-def _challenge() -> Result:
+def challenge() -> Result:
     redirect = RedirectAction(
         redirect_url="https://bank.example/3ds", return_url="https://m.example"
     )
@@ -376,8 +376,8 @@ async def test_a_customer_who_has_acted_is_found_by_confirming_again(
     scripted: ScriptedHouse,
 ) -> None:
     house = scripted.house
-    scripted.processors.script(AUTHORIZE, _challenge())
-    scripted.processors.script(Operation.OPERATION_LOOKUP, _challenge(), succeeded("pi_3"))
+    scripted.processors.script(AUTHORIZE, challenge())
+    scripted.processors.script(Operation.OPERATION_LOOKUP, challenge(), succeeded("pi_3"))
     payment = await house.execute(execution())
     assert payment.next_action.redirect.redirect_url == "https://bank.example/3ds"
     waits = await house.stub.ConfirmPayment(pb.ConfirmPaymentRequest(**about(payment, "go-1")))
@@ -388,7 +388,7 @@ async def test_a_customer_who_has_acted_is_found_by_confirming_again(
 
 
 async def test_what_waits_for_its_customer_can_be_withdrawn(scripted: ScriptedHouse) -> None:
-    scripted.processors.script(AUTHORIZE, _challenge())
+    scripted.processors.script(AUTHORIZE, challenge())
     payment = await scripted.house.execute(execution())
     answer = await scripted.house.stub.VoidPayment(pb.VoidPaymentRequest(**about(payment, "v-1")))
     assert answer.payment.state == PaymentState.PAYMENT_STATE_FAILED

@@ -1,0 +1,195 @@
+"""Payments that nobody goes on with are taken up, by one of however many look for them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from payments.core.v1.operation_pb2 import Operation
+from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
+from payments.orchestrator.v1.orchestrator_service_pb2 import RESPONSE_MODE_ASYNC
+from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
+from payments.result.v1.result_pb2 import Result
+
+from services.kernel.clock import ManualClock, SystemClock
+from services.kernel.outcome import ErrorCode as Code
+from tests.orchestrator.conftest import House, running_house
+from tests.orchestrator.orders import about, execution, succeeded
+from tests.orchestrator.test_life_cycle import challenge, usd
+from tests.router.attempts import failed, unknown
+from tests.stand_in_processors import StandInProcessors, never
+
+AUTHORIZE = Operation.OPERATION_AUTHORIZE
+CAPTURE = Operation.OPERATION_CAPTURE
+VOID = Operation.OPERATION_VOID
+LOOKUP = Operation.OPERATION_LOOKUP
+CAPTURED = PaymentState.PAYMENT_STATE_CAPTURED
+
+
+def _processors() -> StandInProcessors:
+    return StandInProcessors()  # type: ignore[abstract]  # it normalizes and lists no events
+
+
+async def _until(house: House, payment_id: str, done: Callable[[Payment], bool]) -> Payment:
+    async with asyncio.timeout(40):
+        while True:
+            payment = await house.get(payment_id)
+            if done(payment):
+                return payment
+            await asyncio.sleep(0.02)
+
+
+async def _left_behind(url: str, *, asked: bool) -> str:
+    """A payment whose process died: with its attempt committed, and perhaps sent."""
+    processors = _processors()
+    if asked:
+        processors.script(AUTHORIZE, never)
+    async with running_house(url, processors, recovers=False) as house:
+        order = execution(mode=RESPONSE_MODE_ASYNC)
+        payment = await house.execute(order)
+        async with asyncio.timeout(10):
+            while asked and not processors.count(AUTHORIZE):  # noqa: ASYNC110 -- another task asks
+                await asyncio.sleep(0.01)
+        return payment.id
+
+
+async def _expire(house: House) -> None:
+    async with house.database.connection() as connection:
+        await connection.execute("update payments.payments set lease_until = now()")
+
+
+async def test_what_may_have_been_sent_is_looked_up_before_it_is_sent_again(
+    application_url: str,
+) -> None:
+    payment_id = await _left_behind(application_url, asked=True)
+    processors = _processors()
+    processors.script(LOOKUP, succeeded("pi_1"))
+    async with running_house(application_url, processors) as house:
+        await _expire(house)
+        payment = await _until(house, payment_id, lambda each: each.state == CAPTURED)
+        assert processors.count(AUTHORIZE) == 0
+        assert payment.result.step_results[0].processor_reference == "pi_1"
+        # The call that began it has its answer, whoever carried it out.
+        again = await house.stub.ExecutePlan(execution())
+        assert (again.replayed, again.payment.id) == (True, payment_id)
+
+
+async def test_what_is_not_found_is_sent_under_the_same_key(application_url: str) -> None:
+    payment_id = await _left_behind(application_url, asked=True)
+    processors = _processors()
+    processors.script(LOOKUP, *[unknown() for _ in range(8)])
+    processors.script(AUTHORIZE, succeeded("pi_1"))
+    async with running_house(application_url, processors) as house:
+        (attempt,) = await house.rows("select idempotency_key from payments.attempts")
+        await _expire(house)
+        await _until(house, payment_id, lambda each: each.state == CAPTURED)
+        (request,) = [request for asked, request in processors.asked if asked == AUTHORIZE]
+        assert request.idempotency_key == attempt["idempotency_key"]
+
+
+async def test_a_repeat_that_does_not_get_through_proves_nothing(application_url: str) -> None:
+    payment_id = await _left_behind(application_url, asked=True)
+    processors = _processors()
+    processors.script(LOOKUP, *[unknown() for _ in range(30)])
+    processors.script(AUTHORIZE, *[failed(Code.NETWORK_FAILURE) for _ in range(3)])
+    async with running_house(application_url, processors) as house:
+        await _expire(house)
+        payment = await _until(house, payment_id, lambda each: each.in_doubt)
+        assert payment.state == PaymentState.PAYMENT_STATE_CONFIRMING
+
+
+async def test_any_number_of_workers_take_a_payment_up_once(application_url: str) -> None:
+    payment_id = await _left_behind(application_url, asked=True)
+    processors = _processors()
+    processors.script(LOOKUP, succeeded("pi_1"))
+    async with (
+        running_house(application_url, processors) as first,
+        running_house(application_url, processors) as second,
+        running_house(application_url, processors) as third,
+    ):
+        await _expire(first)
+        for house in (first, second, third):
+            await _until(house, payment_id, lambda each: each.state == CAPTURED)
+        assert processors.count(CAPTURE) == 1
+        assert await first.count("postings") == 1
+
+
+async def test_a_driver_that_was_overtaken_does_nothing_twice(application_url: str) -> None:
+    """It was only slow: its answer comes when another has finished the payment."""
+    slow, answered = asyncio.Event(), asyncio.Event()
+
+    async def late() -> Result:
+        slow.set()
+        await answered.wait()
+        return succeeded("pi_1")
+
+    processors, others = _processors(), _processors()
+    processors.script(AUTHORIZE, late)
+    others.script(LOOKUP, succeeded("pi_1"))
+    async with (
+        running_house(application_url, processors, recovers=False) as first,
+        running_house(application_url, others) as second,
+    ):
+        call = asyncio.ensure_future(first.stub.ExecutePlan(execution(), timeout=60))
+        await slow.wait()
+        await _expire(first)
+        (row,) = await first.rows("select id from payments.payments")
+        await _until(second, f"pay_{row['id'].hex}", lambda each: each.state == CAPTURED)
+        answered.set()
+        answer = await call
+        assert answer.payment.state == CAPTURED
+        assert processors.count(CAPTURE) + others.count(CAPTURE) == 1
+        assert await first.count("postings") == 1
+
+
+async def test_an_order_given_elsewhere_is_carried_out_by_who_drives(application_url: str) -> None:
+    """Two processes: one captures what the other has authorized, both at once for the refund."""
+    processors = _processors()
+    processors.script(AUTHORIZE, succeeded("pi_1"))
+    async with (
+        running_house(application_url, processors) as first,
+        running_house(application_url, processors) as second,
+    ):
+        payment = await first.execute(execution())
+        orders: list[Awaitable[pb.RefundPaymentResponse]] = [
+            house.stub.RefundPayment(
+                pb.RefundPaymentRequest(**about(payment, f"r-{number}"), amount=usd(500)),
+                timeout=60,
+            )
+            for number in range(20)
+            for house in [(first, second)[number % 2]]
+        ]
+        answers = await asyncio.gather(*orders)
+        payment = await first.get(payment.id)
+        assert payment.amount_refunded.amount_minor == 10_000
+        assert payment.state == PaymentState.PAYMENT_STATE_REFUNDED
+        assert len({answer.refund.id for answer in answers}) == 20
+        assert processors.count(Operation.OPERATION_REFUND) == 20
+
+
+async def test_a_customer_who_never_acts_has_an_hour(application_url: str) -> None:
+    clock = ManualClock(SystemClock().now())
+    processors = _processors()
+    processors.script(AUTHORIZE, challenge())
+    processors.script(LOOKUP, challenge())
+    async with running_house(application_url, processors, clock=clock) as house:
+        payment = await house.execute(execution())
+        await asyncio.sleep(1.5)
+        assert not (await house.get(payment.id)).result.HasField("final_error")
+        clock.advance(timedelta(hours=1, seconds=1))
+        failed_state = PaymentState.PAYMENT_STATE_FAILED
+        payment = await _until(house, payment.id, lambda each: each.state == failed_state)
+        assert processors.count(VOID) == 1
+        assert payment.result.final_error.user_message
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_process_that_stops_leaves_its_payments_to_others_at_once(
+    application_url: str, asked: bool
+) -> None:
+    payment_id = await _left_behind(application_url, asked=asked)
+    processors = _processors()
+    processors.script(LOOKUP, succeeded("pi_1"))
+    async with running_house(application_url, processors) as house:
+        async with asyncio.timeout(8):
+            await _until(house, payment_id, lambda each: each.state == CAPTURED)
