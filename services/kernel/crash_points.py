@@ -3,8 +3,8 @@
 Whoever gets to such a place says so; what that does is up to the process. Tests let it die there.
 """
 
-from collections.abc import Callable
 from enum import StrEnum, unique
+from typing import Protocol
 
 
 @unique
@@ -31,9 +31,11 @@ class CrashPoint(StrEnum):
     """A webhook is stored, and its sender has no answer."""
 
 
-Reach = Callable[[CrashPoint], None]
-"""Says that a place was reached."""
+class Reach(Protocol):
+    """Says that a place was reached, and with which operation, where that is told."""
+
+    def __call__(self, point: CrashPoint, operation: str = "") -> None: ...
 
 
-def live_on(_point: CrashPoint) -> None:
+def live_on(point: CrashPoint, operation: str = "") -> None:
     """What reaching a place does when nobody wants to die."""

@@ -78,6 +78,11 @@ class DuePosting:
     entries: tuple[Entry, ...]
     try_count: int
 
+    @property
+    def kind(self) -> str:
+        """What it books, as its key begins."""
+        return self.idempotency_key.partition(":")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Booked:

@@ -112,6 +112,11 @@ class Changes:
         """The attempts that this makes known for the first time, to be carried out."""
         return frozenset(each.id for each in self.attempts if each.state is AttemptState.OPEN)
 
+    @property
+    def ended_operation(self) -> str:
+        """What was asked of a processor by the attempt that has ended; empty where none has."""
+        return next((str(each.operation) for each in self.attempts if each.is_settled), "")
+
 
 @dataclass(slots=True)
 class _Notes:

@@ -75,9 +75,12 @@ class Poster:
         due = await self._postings.take_due(BATCH_MAX)
         if not due:
             return False
-        self._reach(CrashPoint.CAPTURED_NOT_POSTED)
+        kinds = sorted({each.kind for each in due})
+        for kind in kinds:
+            self._reach(CrashPoint.CAPTURED_NOT_POSTED, kind)
         outcomes = await self._outcomes(due)
-        self._reach(CrashPoint.POSTED_NOT_MARKED)
+        for kind in kinds:
+            self._reach(CrashPoint.POSTED_NOT_MARKED, kind)
         refused = dict[PostingId, tuple[Refusal, timedelta]]()
         booked = dict[PostingId, Booked]()
         rejected = list[tuple[DuePosting, Refusal]]()
