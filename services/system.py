@@ -63,6 +63,7 @@ from services.merchant_config.workers import VersionFeed
 from services.orchestrator.clients import Ledger as BookingLedger
 from services.orchestrator.clients import Planner
 from services.orchestrator.clients import Router as OrderedRouter
+from services.orchestrator.metrics import DoubtMetrics
 from services.orchestrator.rpc import OrchestratorServicer
 from services.orchestrator.service.desk import Means as DeskMeans
 from services.orchestrator.service.desks import Callers, Desks
@@ -71,7 +72,13 @@ from services.orchestrator.service.posting import Poster
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.translate.codec import PaymentCodec, describe
-from services.orchestrator.workers import Confirmations, PosterLoop, Recovery, Tasks
+from services.orchestrator.workers import (
+    Confirmations,
+    DoubtWatch,
+    PosterLoop,
+    Recovery,
+    Tasks,
+)
 from services.plan_builder.clients import Configs as PlanConfigs
 from services.plan_builder.clients import Processors as PlanProcessors
 from services.plan_builder.rpc import PlanBuilderServicer
@@ -235,21 +242,27 @@ async def _open_orchestrator(system: System) -> AsyncIterator[None]:
     router = OrderedRouter(RouterServiceStub(await system.channel_to("router")))
     ledger = BookingLedger(LedgerServiceStub(await system.channel_to("ledger")))
     planner = Planner(PlanBuilderServiceStub(await system.channel_to("plan_builder")))
-    postings = Postings(system.database)
-    payments = Payments(system.database, PaymentCodec(), postings)
+    lease = timedelta(seconds=system.settings.lease_seconds)
+    postings = Postings(system.database, lease=lease)
+    payments = Payments(system.database, PaymentCodec(), postings, lease=lease)
     callers, tasks = Callers(), Tasks(system.telemetry.tracing)
     means = DeskMeans(payments, router, describe, system.clock, callers.tell, reach)
     desks = Desks(means, tasks, callers)
     orchestrator = Orchestrator(payments, desks, planner, system.clock)
     servicer = OrchestratorServicer(orchestrator)  # type: ignore[abstract]  # some answer UNIMPLEMENTED
     system.registry.register(add_OrchestratorServiceServicer_to_server, servicer)
-    recovery = Recovery(payments, desks, system.clock)
+    recovery = Recovery(payments, desks, system.clock, lease=lease)
     poster = Poster(postings, desks, ledger, system.clock, reach)
     confirmations = Confirmations(payments, desks).consumer()
+    doubts = DoubtWatch(payments, DoubtMetrics(system.telemetry.registry), system.clock)
     try:
         async with PosterLoop(poster, postings):
             try:
-                async with recovery.running(), system.messaging.consuming(confirmations):
+                async with (
+                    recovery.running(),
+                    doubts.running(),
+                    system.messaging.consuming(confirmations),
+                ):
                     yield
             finally:
                 await tasks.close(recovery.leave)

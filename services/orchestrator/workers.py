@@ -11,7 +11,8 @@ from typing import Final, Protocol, Self
 from services.kernel.clock import Clock
 from services.kernel.ids import PaymentId
 from services.orchestrator.domain.events import PaymentConfirmRequested
-from services.orchestrator.domain.saving import Lease
+from services.orchestrator.domain.saving import LEASE, Doubt, Lease
+from services.orchestrator.metrics import DoubtMetrics
 from services.orchestrator.service.desks import Desks
 from services.runtime.database import Connection
 from services.runtime.messaging.consumer import Consumer
@@ -23,8 +24,11 @@ from services.runtime.telemetry import Tracing, begin_context, current_tracepare
 _GRACE: Final = timedelta(seconds=30)
 _SWEEP: Final = timedelta(seconds=1)
 _SWEEP_MAX: Final = 100
-# A third of a lease, so that one renewal may fail.
-_RENEWAL: Final = timedelta(seconds=5)
+# So that one renewal may fail.
+_RENEWALS_A_LEASE: Final = 3
+
+_DOUBT_LOOK: Final = timedelta(seconds=5)
+_DOUBT_ALARM: Final = timedelta(minutes=5)
 
 _log = logging.getLogger(__name__)
 
@@ -96,17 +100,20 @@ class Recovery:
     Any number of processes do this beside one another; a lease makes each payment one's own.
     """
 
-    def __init__(self, leases: Leases, desks: Desks, clock: Clock) -> None:
+    def __init__(
+        self, leases: Leases, desks: Desks, clock: Clock, *, lease: timedelta = LEASE
+    ) -> None:
         self._leases = leases
         self._desks = desks
         self._clock = clock
+        self._renewal = lease / _RENEWALS_A_LEASE
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look for what is due, and keep what is driven here."""
         async with (
             Periodic(self.sweep, name="orchestrator.sweep", interval=_SWEEP),
-            Periodic(self.renew, name="orchestrator.leases", interval=_RENEWAL),
+            Periodic(self.renew, name="orchestrator.leases", interval=self._renewal),
         ):
             yield
 
@@ -130,6 +137,39 @@ class Recovery:
         leases = self._desks.leases
         if leases:
             await self._leases.release(leases)
+
+
+class Doubts(Protocol):
+    """Where payments in doubt are counted."""
+
+    async def doubts(self) -> Sequence[Doubt]: ...
+
+
+class DoubtWatch:
+    """Shows what is in doubt, and says so where that lasts."""
+
+    def __init__(self, doubts: Doubts, metrics: DoubtMetrics, clock: Clock) -> None:
+        self._doubts = doubts
+        self._metrics = metrics
+        self._clock = clock
+
+    def running(self) -> Periodic:
+        """Look every few seconds."""
+        return Periodic(self.look, name="orchestrator.doubts", interval=_DOUBT_LOOK)
+
+    async def look(self) -> bool:
+        """Look once."""
+        doubts, now = await self._doubts.doubts(), self._clock.now()
+        self._metrics.show(doubts, now)
+        for each in doubts:
+            if now - each.since > _DOUBT_ALARM:
+                _log.error(
+                    "%d payments with %s have been in doubt since %s",
+                    each.payments,
+                    each.amount,
+                    each.since.isoformat(),
+                )
+        return False
 
 
 class Confirmations:

@@ -10,9 +10,12 @@ from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.orchestrator_service_pb2 import RESPONSE_MODE_ASYNC
 from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
 from payments.result.v1.result_pb2 import Result
+from prometheus_client import CollectorRegistry
 
 from services.kernel.clock import ManualClock, SystemClock
 from services.kernel.outcome import ErrorCode as Code
+from services.orchestrator.metrics import DoubtMetrics
+from services.orchestrator.workers import DoubtWatch
 from tests.orchestrator.conftest import House, running_house
 from tests.orchestrator.orders import about, execution, succeeded
 from tests.orchestrator.test_life_cycle import challenge, usd
@@ -193,3 +196,26 @@ async def test_a_process_that_stops_leaves_its_payments_to_others_at_once(
     async with running_house(application_url, processors) as house:
         async with asyncio.timeout(8):
             await _until(house, payment_id, lambda each: each.state == CAPTURED)
+
+
+async def test_what_is_in_doubt_is_shown_with_its_amount_and_age(
+    application_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock(SystemClock().now())
+    processors = _processors()
+    processors.script(AUTHORIZE, unknown(), unknown())
+    processors.script(LOOKUP, *[unknown() for _ in range(60)])
+    registry = CollectorRegistry()
+    async with running_house(application_url, processors, clock=clock) as house:
+        watch = DoubtWatch(house.writer, DoubtMetrics(registry), clock)
+        for key in ("one", "two"):
+            assert (await house.execute(execution(key))).in_doubt
+        clock.advance(timedelta(minutes=6))
+        await watch.look()
+        assert registry.get_sample_value("payments_in_doubt") == 2
+        age_seconds = registry.get_sample_value("payments_in_doubt_age_seconds")
+        assert age_seconds is not None
+        assert age_seconds >= 360
+        labels = {"currency": "USD"}
+        assert registry.get_sample_value("payments_in_doubt_amount_minor", labels) == 20_000
+        assert "2 payments with" in caplog.text

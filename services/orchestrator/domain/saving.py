@@ -1,19 +1,27 @@
 """What is agreed between those who change payments and the store that commits the changes."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
 
 from services.kernel.ids import PaymentId, RefundId
+from services.kernel.money import Money
 from services.orchestrator.domain.applied import Disposition
 from services.orchestrator.domain.command import Answer, Command
+from services.orchestrator.domain.quota import Draws
+
+LEASE: Final = timedelta(seconds=15)
+"""How long what a process took up is its own without its saying anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A key that a unit takes, with the answer where that is decided at once."""
+    """A key that a unit takes, with the answer where that is decided at once, and its draws."""
 
     command: Command
     refund_id: RefundId | None = None
+    draws: Draws = ()
+    """What the call draws of quotas; a repeat, which does not get the key, draws nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +58,12 @@ class Lease:
 
 Written: TypeAlias = Saved | Answer | ToldBefore
 """What a unit came to: committed, or what stands already under its key or event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What is in doubt in one currency."""
+
+    payments: int
+    amount: Money
+    since: datetime

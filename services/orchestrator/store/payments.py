@@ -8,12 +8,23 @@ from typing import Final, TypeAlias
 
 from services.kernel.errors import InFlight, Reason
 from services.kernel.ids import AttemptId, MerchantId, PaymentId, RequestId
+from services.kernel.money import Currency, Money
 from services.orchestrator.domain.applied import Disposition
 from services.orchestrator.domain.command import Answer, Command, Decided, KeyRecord, judge
 from services.orchestrator.domain.listing import PaymentFilter
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.record import Changes
-from services.orchestrator.domain.saving import Claim, Hold, Lease, Saved, ToldBefore, Written
+from services.orchestrator.domain.saving import (
+    LEASE,
+    Claim,
+    Doubt,
+    Hold,
+    Lease,
+    Saved,
+    ToldBefore,
+    Written,
+)
+from services.orchestrator.store.policy import claim_quotas
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.store.reading import SQL, find_payments
 from services.orchestrator.store.rows import Codec, Row, Unit, columns, unit_of
@@ -21,7 +32,6 @@ from services.runtime.database import Connection, Database, Isolation, Record
 from services.runtime.group_commit import Admission, GroupCommit, Verdict
 from services.runtime.messaging.outbox import append
 
-LEASE: Final = timedelta(seconds=15)
 _NO_TRANSITIONS: Final[Sequence[list[object]]] = ([], [], [], [], [])
 
 
@@ -31,7 +41,8 @@ Losers: TypeAlias = Mapping[int, Verdict[Written]]
 class PaymentWriter:
     """One batch of payments, begun and changed, in one database transaction."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease: timedelta) -> None:
+        self._lease = lease
         self._held: dict[str, Saved] = {}
 
     def keys(self, unit: Unit) -> tuple[str, ...]:
@@ -43,7 +54,7 @@ class PaymentWriter:
         return tuple(keys)
 
     async def claim(self, connection: Connection, units: Sequence[Unit]) -> Losers:
-        """Keys and events not taken before, and payments that still stand as they were read."""
+        """Keys and events not taken before, payments that stand as they were read, and quotas."""
         self._held = {}
         # What stands under a key is read before anything is written, so that nobody is told of
         # what this transaction may yet roll back.
@@ -51,6 +62,8 @@ class PaymentWriter:
             await _claim_keys(connection, units)
             or await _claim_events(connection, units)
             or await self._claim_versions(connection, units)
+            # Last, since a merchant's quota is drawn by everyone, and held until the commit.
+            or await claim_quotas(connection, units)
         )
 
     async def write(
@@ -62,7 +75,7 @@ class PaymentWriter:
                 SQL["add_payments"],
                 *columns((*unit.payment, *birth) for unit, birth in births),
                 *columns(chain.from_iterable(unit.transitions for unit, _ in births)),
-                LEASE,
+                self._lease,
             )
         for statement, rows in (
             ("say_requests", [row for unit in units for row in unit.request if not unit.birth]),
@@ -90,7 +103,7 @@ class PaymentWriter:
             SQL["move_payments"],
             *columns(unit.payment for unit in standing),
             *(transitions or _NO_TRANSITIONS),
-            LEASE,
+            self._lease,
         )
         self._held = {row["id"].hex: Saved(row["drives"], row["lease_epoch"]) for row in rows}
         return {
@@ -117,13 +130,20 @@ class Payments:
     """What the use cases ask of the store."""
 
     def __init__(
-        self, database: Database, codec: Codec, postings: Postings, *, batch_size: int = 500
+        self,
+        database: Database,
+        codec: Codec,
+        postings: Postings,
+        *,
+        batch_size: int = 500,
+        lease: timedelta = LEASE,
     ) -> None:
+        self._lease = lease
         self._database = database
         self._codec = codec
         self._postings = postings
         self.writer: GroupCommit[Unit, Written] = GroupCommit(
-            database, PaymentWriter(), name="payment writer", batch_size=batch_size
+            database, PaymentWriter(lease), name="payment writer", batch_size=batch_size
         )
 
     async def save(
@@ -195,25 +215,34 @@ class Payments:
     async def take_due(self, now: datetime, limit: int) -> Sequence[Lease]:
         """Take up payments that someone has to go on with and nobody drives."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(SQL["take_due_payments"], now, limit, LEASE)
+            rows = await connection.fetch(SQL["take_due_payments"], now, limit, self._lease)
         return [_lease(row) for row in rows]
 
     async def take(self, payment_id: PaymentId) -> Lease | None:
         """Take up one payment, if someone has to go on with it and nobody drives it."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(SQL["take_payment"], payment_id.hex, LEASE)
+            rows = await connection.fetch(SQL["take_payment"], payment_id.hex, self._lease)
         return Lease(payment_id, rows[0]["lease_epoch"]) if rows else None
 
     async def renew(self, leases: Sequence[Lease]) -> frozenset[PaymentId]:
         """Go on driving; which of them are still ours."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(SQL["renew_leases"], *_lease_columns(leases), LEASE)
+            rows = await connection.fetch(SQL["renew_leases"], *_lease_columns(leases), self._lease)
         return frozenset(PaymentId.of_hex(row["id"].hex) for row in rows)
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """Leave payments to whoever takes them up next."""
         async with self._database.connection() as connection:
             await connection.execute(SQL["release_leases"], *_lease_columns(leases))
+
+    async def doubts(self) -> Sequence[Doubt]:
+        """What is in doubt, by currency."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(SQL["doubts"])
+        return [
+            Doubt(row["payments"], Money(row["amount"], Currency(row["currency"])), row["since"])
+            for row in rows
+        ]
 
     async def close(self) -> None:
         await self.writer.close()

@@ -4,24 +4,23 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final
 
 from services.kernel.ids import PaymentId, PostingId
 from services.kernel.money import Currency, Money
 from services.orchestrator.domain.posting import Booked, DuePosting, Entry, Refusal
+from services.orchestrator.domain.saving import LEASE
 from services.orchestrator.store.reading import SQL
 from services.orchestrator.store.rows import Row, columns
 from services.runtime.database import Database, Record
-
-# Longer than the call to the ledger may take, so that no posting is tried by two at once.
-_TRY_LASTS: Final = timedelta(seconds=15)
 
 
 class Postings:
     """What waits to be booked, and a bell for the one who books it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, lease: timedelta = LEASE) -> None:
         self._database = database
+        # Who tries it keeps it for longer than the call to the ledger may take.
+        self._lease = lease
         self._waiting = asyncio.Event()
 
     def ring(self) -> None:
@@ -40,7 +39,7 @@ class Postings:
     async def take_due(self, limit: int) -> Sequence[DuePosting]:
         """Take what is due for one try, counted beforehand."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(SQL["take_due_postings"], limit, _TRY_LASTS)
+            rows = await connection.fetch(SQL["take_due_postings"], limit, self._lease)
         return [_due(row) for row in rows]
 
     async def mark_booked(self, booked: Mapping[PostingId, Booked]) -> None:
