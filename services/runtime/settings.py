@@ -139,6 +139,9 @@ class Settings(BaseSettings):
     consumer_first_pause_seconds: float = Field(
         default=1, gt=0, le=60, description="the pause after a first failure, up to 60 seconds"
     )
+    lease_seconds: float = Field(
+        default=15, ge=1, le=300, description="how long a process that died keeps what it took up"
+    )
     otel_traces_sampler_arg: float = Field(
         default=0.01, ge=0, le=1, description="the share of traces to keep, from 0 to 1"
     )
