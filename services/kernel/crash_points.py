@@ -26,7 +26,7 @@ class CrashPoint(StrEnum):
     PUBLISHED_NOT_MARKED = "published_not_marked"
     """The broker has a message, and the outbox does not say so."""
     CONSUMED_NOT_ACKNOWLEDGED = "consumed_not_acknowledged"
-    """A consumer's effect is committed, and the broker does not know."""
+    """A consumer has done what a message asks for, and the message does not count as done."""
     WEBHOOK_STORED = "webhook_stored"
     """A webhook is stored, and its sender has no answer."""
 

@@ -13,6 +13,8 @@ from typing import Protocol
 
 import structlog
 
+from services.kernel.crash_points import CrashPoint
+from services.runtime.crash_points import reach
 from services.runtime.database import Connection, Database
 from services.runtime.messaging.bus import BusTrouble
 from services.runtime.messaging.consumer import Consumer
@@ -81,6 +83,7 @@ class BrokerBus:
             return 0
         delivery = await self._broker.send([to_wire(row) for row in rows])
         if delivery.delivered:
+            reach(CrashPoint.PUBLISHED_NOT_MARKED)
             await connection.execute(_QUERIES["mark_relayed"], delivery.delivered)
         if delivery.refused:
             await self._park(connection, delivery.refused)

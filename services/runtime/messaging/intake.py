@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import structlog
 
+from services.kernel.crash_points import CrashPoint
+from services.runtime.crash_points import reach
 from services.runtime.database import Connection, Database
 from services.runtime.messaging import dead_letters
 from services.runtime.messaging.bus import BusTrouble
@@ -58,6 +60,7 @@ class Intake:
             self._troubles.over()
         if batch.next_positions:
             await self._store(connection, batch)
+            reach(CrashPoint.CONSUMED_NOT_ACKNOWLEDGED)
             await self._reader.acknowledge(batch.next_positions)
         return True
 

@@ -18,7 +18,9 @@ from typing import Final
 import structlog
 from opentelemetry import trace
 
+from services.kernel.crash_points import CrashPoint
 from services.kernel.redaction import redact_text
+from services.runtime.crash_points import reach
 from services.runtime.database import Connection, Database, Record
 from services.runtime.messaging import dead_letters
 from services.runtime.messaging.consumer import Consumer, RetryPolicy, Unreadable
@@ -101,6 +103,7 @@ class Worker:
             async with connection.transaction():
                 for row in rows:
                     await self._call_handler(connection, row)
+                reach(CrashPoint.CONSUMED_NOT_ACKNOWLEDGED)
                 done = [row["event_id"] for row in rows]
                 await connection.execute(_QUERIES["mark_done"], self._consumer.name, done)
         except Exception:  # noqa: BLE001 -- the handler's; told when it fails one by one
@@ -177,6 +180,8 @@ class Worker:
     async def _settle(self, connection: Connection, outcome: _Outcome) -> None:
         name = self._consumer.name
         if outcome.done:
+            # An effect beyond this transaction, such as a payment taken up, stands already.
+            reach(CrashPoint.CONSUMED_NOT_ACKNOWLEDGED)
             await connection.execute(_QUERIES["mark_done"], name, outcome.done)
         if outcome.untried:
             await connection.execute(_QUERIES["give_back"], name, outcome.untried)
