@@ -60,6 +60,7 @@ from services.merchant_config.service import MerchantConfigs
 from services.merchant_config.store import Versions
 from services.merchant_config.translate.writing import SettingsJson
 from services.merchant_config.workers import VersionFeed
+from services.orchestrator.clients import Configs as PolicyConfigs
 from services.orchestrator.clients import Ledger as BookingLedger
 from services.orchestrator.clients import Planner
 from services.orchestrator.clients import Router as OrderedRouter
@@ -67,9 +68,11 @@ from services.orchestrator.metrics import DoubtMetrics
 from services.orchestrator.rpc import OrchestratorServicer
 from services.orchestrator.service.desk import Means as DeskMeans
 from services.orchestrator.service.desks import Callers, Desks
+from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.service.posting import Poster
 from services.orchestrator.store.payments import Payments
+from services.orchestrator.store.policy import QuotaRows
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.translate.codec import PaymentCodec, describe
 from services.orchestrator.workers import (
@@ -78,6 +81,8 @@ from services.orchestrator.workers import (
     PosterLoop,
     Recovery,
     Tasks,
+    policy_watch,
+    quota_upkeep,
 )
 from services.plan_builder.clients import Configs as PlanConfigs
 from services.plan_builder.clients import Processors as PlanProcessors
@@ -242,13 +247,18 @@ async def _open_orchestrator(system: System) -> AsyncIterator[None]:
     router = OrderedRouter(RouterServiceStub(await system.channel_to("router")))
     ledger = BookingLedger(LedgerServiceStub(await system.channel_to("ledger")))
     planner = Planner(PlanBuilderServiceStub(await system.channel_to("plan_builder")))
+    merchant_config = MerchantConfigServiceStub(await system.channel_to("merchant_config"))
+    policies = PolicyConfigs(merchant_config, system.clock)
+    enforcer = PaymentPolicyEnforcer(policies)
     lease = timedelta(seconds=system.settings.lease_seconds)
     postings = Postings(system.database, lease=lease)
     payments = Payments(system.database, PaymentCodec(), postings, lease=lease)
     callers, tasks = Callers(), Tasks(system.telemetry.tracing)
-    means = DeskMeans(payments, router, describe, system.clock, callers.tell, reach)
+    means = DeskMeans(
+        payments, router, describe, system.clock, callers.tell, reach, enforcer.forbid
+    )
     desks = Desks(means, tasks, callers)
-    orchestrator = Orchestrator(payments, desks, planner, system.clock)
+    orchestrator = Orchestrator(payments, desks, planner, enforcer, system.clock)
     servicer = OrchestratorServicer(orchestrator)  # type: ignore[abstract]  # some answer UNIMPLEMENTED
     system.registry.register(add_OrchestratorServiceServicer_to_server, servicer)
     recovery = Recovery(payments, desks, system.clock, lease=lease)
@@ -261,6 +271,8 @@ async def _open_orchestrator(system: System) -> AsyncIterator[None]:
                 async with (
                     recovery.running(),
                     doubts.running(),
+                    policy_watch(policies),
+                    quota_upkeep(QuotaRows(system.database).forget_some),
                     system.messaging.consuming(confirmations),
                 ):
                     yield

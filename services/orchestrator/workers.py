@@ -29,6 +29,8 @@ _RENEWALS_A_LEASE: Final = 3
 
 _DOUBT_LOOK: Final = timedelta(seconds=5)
 _DOUBT_ALARM: Final = timedelta(minutes=5)
+_WATCH_PAUSE: Final = timedelta(milliseconds=500)
+_QUOTA_UPKEEP: Final = timedelta(minutes=10)
 
 _log = logging.getLogger(__name__)
 
@@ -192,6 +194,22 @@ class Confirmations:
             lease = await self._leases.take(PaymentId.parse(message.key))
             if lease is not None:
                 self._desks.drive(lease)
+
+
+class Watches(Protocol):
+    """Who hears of new versions of configurations."""
+
+    async def watch(self) -> bool: ...
+
+
+def policy_watch(policies: Watches) -> Periodic:
+    """Keeps the watch over policies on, and takes it up again whenever it ends."""
+    return Periodic(policies.watch, name="orchestrator.policies", interval=_WATCH_PAUSE)
+
+
+def quota_upkeep(forget: Callable[[], Awaitable[bool]]) -> Periodic:
+    """Forgets what was drawn of quotas and is over."""
+    return Periodic(forget, name="orchestrator.quotas", interval=_QUOTA_UPKEEP)
 
 
 class PostsDue(Protocol):

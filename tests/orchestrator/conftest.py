@@ -1,5 +1,6 @@
 """An orchestrator with the real router and ledger behind it, on a database of the test's own."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,6 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from payments.config.v1.merchant_config_pb2 import MerchantSettings
+from payments.config.v1.merchant_config_service_pb2_grpc import (
+    MerchantConfigServiceStub,
+    add_MerchantConfigServiceServicer_to_server,
+)
 from payments.events.v1.envelope_pb2 import Envelope
 from payments.ledger.v1.ledger_service_pb2_grpc import (
     LedgerServiceServicer,
@@ -44,19 +50,26 @@ from services.ledger.service import Ledger
 from services.ledger.store.journal import Journal
 from services.ledger.store.seals import Seals
 from services.ledger.translate import event_payload
+from services.orchestrator.clients import Configs, Planner
 from services.orchestrator.clients import Ledger as LedgerClient
-from services.orchestrator.clients import Planner
 from services.orchestrator.clients import Router as RouterClient
 from services.orchestrator.rpc import OrchestratorServicer
 from services.orchestrator.service.desk import Means as DeskMeans
 from services.orchestrator.service.desks import Callers, Desks
+from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.service.posting import Poster
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.translate.codec import PaymentCodec, describe
 from services.orchestrator.translate.request import request_from_message
-from services.orchestrator.workers import Confirmations, PosterLoop, Recovery, Tasks
+from services.orchestrator.workers import (
+    Confirmations,
+    PosterLoop,
+    Recovery,
+    Tasks,
+    policy_watch,
+)
 from services.plan_builder.domain.builder import build_plan
 from services.plan_builder.translate.plan import plan_message
 from services.processor.adapters.simulated.adapter import SimulatedAdapter
@@ -76,7 +89,8 @@ from services.runtime.messaging.postgres_bus import PostgresBus
 from services.runtime.messaging.process import Messaging
 from services.runtime.rpc import Middleware, Registry, connect_in_process
 from services.runtime.telemetry import Telemetry
-from tests.plan_builder.orders import ability, config
+from tests.orchestrator.policies import StandInConfigs
+from tests.plan_builder.orders import MERCHANT, ability, config
 from tests.processor.conftest import ScriptedFaults, processor
 from tests.stand_in_processors import StandInProcessors
 
@@ -91,8 +105,18 @@ class House:
     poster: Poster
     writer: Payments
     planner: "StandInPlanner"
+    configs: StandInConfigs
+    policies: Configs
     calls: list[str] = field(default_factory=list)
     """What the processors were asked, by the name of the method."""
+
+    async def configure(self, settings: MerchantSettings) -> None:
+        """Give all merchants a configuration, and wait until it is known here."""
+        await self.configs.put(settings)
+        while True:
+            if (await self.policies.policy(MERCHANT)).config_version == self.configs.version:
+                return
+            await asyncio.sleep(0.01)
 
     async def execute(self, request: ExecutePlanRequest) -> Payment:
         return (await self.stub.ExecutePlan(request)).payment
@@ -179,6 +203,8 @@ async def running_house(
     )
     planner = StandInPlanner()  # type: ignore[abstract]  # it replays nothing
     registry.register(add_PlanBuilderServiceServicer_to_server, planner)
+    configs = StandInConfigs()  # type: ignore[abstract]  # it stores nothing
+    registry.register(add_MerchantConfigServiceServicer_to_server, configs)
     async with connect_in_process(registry) as channel:
         means = Means(
             ProcessorsClient(ProcessorServiceStub(channel)),
@@ -191,6 +217,8 @@ async def running_house(
         )
         postings = Postings(database)
         payments = Payments(database, PaymentCodec(), postings)
+        policies = Configs(MerchantConfigServiceStub(channel), clock)
+        enforcer = PaymentPolicyEnforcer(policies)
         callers, tasks = Callers(), Tasks(telemetry.tracing, grace=timedelta(seconds=5))
         desks = Desks(
             DeskMeans(
@@ -200,12 +228,13 @@ async def running_house(
                 clock,
                 callers.tell,
                 reach,
+                enforcer.forbid,
             ),
             tasks,
             callers,
         )
         planning = Planner(PlanBuilderServiceStub(channel))
-        orchestrator = Orchestrator(payments, desks, planning, clock)
+        orchestrator = Orchestrator(payments, desks, planning, enforcer, clock)
         registry.register(
             add_OrchestratorServiceServicer_to_server,
             OrchestratorServicer(orchestrator),  # type: ignore[abstract]  # the rest is unimplemented
@@ -226,10 +255,13 @@ async def running_house(
             poster,
             payments,
             planner,
+            configs,
+            policies,
             calls,
         )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(tasks.close, recovery.leave)
+            await stack.enter_async_context(policy_watch(policies))
             if books:
                 await stack.enter_async_context(PosterLoop(poster, postings))
             if recovers:

@@ -5,11 +5,14 @@ import sys
 
 from services.kernel.clock import SystemClock
 from services.kernel.context import CoreRequestContext
+from services.kernel.ids import MerchantId
 from services.orchestrator.domain.attempt import Execution, Order
 from services.orchestrator.domain.command import ResponseMode
 from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.policy import Policy
 from services.orchestrator.service.desk import Means
 from services.orchestrator.service.desks import Callers, Desks
+from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.postings import Postings
@@ -41,6 +44,13 @@ class _NoPlanner:
         raise AssertionError("nothing is confirmed here")
 
 
+class _NoConfiguration:
+    """The merchant has none."""
+
+    async def policy(self, merchant_id: MerchantId) -> Policy:
+        return Policy()
+
+
 async def main(url: str) -> None:
     database = await Database.connect(url, application_name="killed")
     clock = SystemClock()
@@ -48,7 +58,9 @@ async def main(url: str) -> None:
     callers = Callers()
     means = Means(payments, _RouterThatWaits(), describe, clock, callers.tell)
     desks = Desks(means, Tasks(Telemetry.create("killed").tracing), callers)
-    orchestrator = Orchestrator(payments, desks, _NoPlanner(), clock)
+    orchestrator = Orchestrator(
+        payments, desks, _NoPlanner(), PaymentPolicyEnforcer(_NoConfiguration()), clock
+    )
     await orchestrator.execute_plan(*order_from_request(execution()), ResponseMode.WAIT)
 
 

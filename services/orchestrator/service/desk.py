@@ -24,6 +24,7 @@ from services.kernel.outcome import Outcome
 from services.orchestrator.domain.attempt import Attempt, Execution, Order
 from services.orchestrator.domain.command import Answer, Call, Command, Decided, KeyRecord, judge
 from services.orchestrator.domain.payment import Payment
+from services.orchestrator.domain.quota import Draws
 from services.orchestrator.domain.record import Changes
 from services.orchestrator.domain.saving import Claim, Hold, Saved, Written
 from services.orchestrator.domain.state import AttemptState
@@ -68,6 +69,10 @@ class Router(Protocol):
     async def look_up(self, order: Order) -> Execution: ...
 
 
+async def send_all(_order: Order) -> None:
+    """Nothing is kept from being sent."""
+
+
 @dataclass(frozen=True)
 class Means:
     """What every desk works with."""
@@ -79,6 +84,8 @@ class Means:
     tell: Callable[[Decided], None]
     """Tells a caller who waits in this process."""
     reach: Reach = live_on
+    forbid: Callable[[Order], Awaitable[Execution | None]] = send_all
+    """What comes of an attempt that must not be sent after all; None where it may."""
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -88,6 +95,8 @@ class Change:
 
     apply: Apply
     command: Command | None = None
+    draws: Draws = ()
+    """What the command draws of quotas, when it is the first under its key."""
     merchant_id: MerchantId | None = None
     """Whose the payment must be; None for what needs no merchant's leave."""
     drives: bool = True
@@ -249,7 +258,8 @@ class Desk:
         changes = payment.collect_changes()
         own, claim = None, None
         if change.command is not None:
-            own, claim = change.command.call(refund_id), Claim(change.command, refund_id)
+            own = change.command.call(refund_id)
+            claim = Claim(change.command, refund_id, change.draws)
             payment.unanswered.append(own)
         decided = [
             Decided(call, Answer(self._means.describe(payment, call), call.request_id))
@@ -341,6 +351,9 @@ class Desk:
             return await self._asked_again(order)
         self._sent.add(attempt.id)
         self._means.reach(CrashPoint.ATTEMPT_COMMITTED, attempt.operation)
+        forbidden = await self._means.forbid(order)
+        if forbidden is not None:
+            return forbidden
         execution = await self._means.router.execute(order)
         self._means.reach(CrashPoint.PROCESSOR_ANSWERED, attempt.operation)
         return execution

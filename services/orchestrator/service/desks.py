@@ -11,6 +11,7 @@ from services.kernel.errors import Reason, Unavailable
 from services.kernel.ids import MerchantId, PaymentId
 from services.orchestrator.domain.command import Answer, Command, Decided, KeyRecord
 from services.orchestrator.domain.payment import Payment
+from services.orchestrator.domain.quota import Draws
 from services.orchestrator.domain.saving import Lease, Saved, Written
 from services.orchestrator.service.desk import Change, Desk, Means
 
@@ -82,11 +83,11 @@ class Desks:
         return [Lease(each.payment_id, each.epoch) for each in self._desks.values() if each.epoch]
 
     async def begin(
-        self, payment: Payment, command: Command, *, drives: bool, at_once: bool
+        self, payment: Payment, command: Command, draws: Draws, *, drives: bool, at_once: bool
     ) -> Answer:
         """Commit a new payment under its key, and return what its caller is told."""
         desk = Desk(self._means, payment.id, payment=payment, closed=self._closed)
-        change = Change(_nothing, command, drives=drives, answers_at_once=at_once)
+        change = Change(_nothing, command, draws=draws, drives=drives, answers_at_once=at_once)
         self._open(
             desk, change, {"request_id": command.request_id, "merchant_id": command.merchant_id}
         )

@@ -1,4 +1,4 @@
-"""Holding payments to the merchant's policy: before anything is written, and before a step is sent."""
+"""Holding payments to the merchant's policy: before they begin, and before a step is sent."""
 
 from typing import Final, Protocol
 

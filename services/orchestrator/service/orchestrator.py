@@ -1,19 +1,27 @@
 """What callers ask of the orchestrator, and the ports it needs for that."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from services.kernel.clock import Clock
 from services.kernel.context import CoreRequestContext, PaymentInstrument
-from services.kernel.errors import NotFound
+from services.kernel.errors import NotFound, SwitchyardError
 from services.kernel.ids import AttemptId, MerchantId, PaymentId, RefundId
 from services.kernel.money import Money
 from services.orchestrator.domain import command as commands
 from services.orchestrator.domain.attempt import Evidence
-from services.orchestrator.domain.command import Answer, Command, KeyRecord, Order, ResponseMode
+from services.orchestrator.domain.command import (
+    Answer,
+    Command,
+    KeyRecord,
+    Order,
+    ResponseMode,
+    judge,
+)
 from services.orchestrator.domain.listing import PaymentFilter
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.plan import Plan
+from services.orchestrator.domain.quota import Draws
 from services.orchestrator.service.desk import Apply, Change
 from services.orchestrator.service.desks import Desks
 
@@ -36,21 +44,37 @@ class Planner(Protocol):
     async def plan(self, request: CoreRequestContext) -> Plan: ...
 
 
+class Enforcer(Protocol):
+    """Who says what a payment counts for, and raises what forbids it."""
+
+    async def admit_creation(self, request: CoreRequestContext) -> Draws: ...
+
+    async def admit_execution(self, request: CoreRequestContext, plan: Plan) -> Draws: ...
+
+
 class Orchestrator:
     """Creates payments, has them carried out, and shows them."""
 
-    def __init__(self, payments: Payments, desks: Desks, planner: Planner, clock: Clock) -> None:
+    def __init__(
+        self,
+        payments: Payments,
+        desks: Desks,
+        planner: Planner,
+        enforcer: Enforcer,
+        clock: Clock,
+    ) -> None:
         self._payments = payments
         self._desks = desks
         self._planner = planner
+        self._enforcer = enforcer
         self._clock = clock
 
     async def create(self, request: CoreRequestContext) -> Answer:
         """Make a payment that is wanted, and do nothing for it yet."""
         payment = Payment.create(request, self._clock.now())
-        return await self._desks.begin(
-            payment, commands.create_payment(request), drives=False, at_once=True
-        )
+        command = commands.create_payment(request)
+        admission = self._enforcer.admit_creation(request)
+        return await self._begin(payment, command, admission, drives=False, at_once=True)
 
     async def execute_plan(
         self, request: CoreRequestContext, plan: Plan, mode: ResponseMode
@@ -59,12 +83,10 @@ class Orchestrator:
         now = self._clock.now()
         payment = Payment.create(request, now)
         payment.confirm(plan, now)
-        return await self._desks.begin(
-            payment,
-            commands.execute_plan(request),
-            drives=True,
-            at_once=mode is ResponseMode.ASYNC,
-        )
+        command = commands.execute_plan(request)
+        admission = self._enforcer.admit_execution(request, plan)
+        at_once = mode is ResponseMode.ASYNC
+        return await self._begin(payment, command, admission, drives=True, at_once=at_once)
 
     async def confirm(
         self,
@@ -79,9 +101,11 @@ class Orchestrator:
         )
         payment = await self.get(order.payment_id, order.merchant_id)
         plan: Plan | None = None
+        draws: Draws = ()
         if payment.is_unplanned:
             payment.pay_with(instrument, return_url)
             plan = await self._planner.plan(payment.request)
+            draws = await self._enforcer.admit_execution(payment.request, plan)
 
         def apply(payment: Payment) -> None:
             payment.check_version(order.expected_version)
@@ -94,7 +118,8 @@ class Orchestrator:
             payment.hand_over(now)
 
         # An order to a worker is not carried out here, unless it is this process that takes it up.
-        change = Change(apply, drives=plan is None, answers_at_once=mode is ResponseMode.ASYNC)
+        at_once = mode is ResponseMode.ASYNC
+        change = Change(apply, draws=draws, drives=plan is None, answers_at_once=at_once)
         return await self._desks.order(order.payment_id, command, change)
 
     async def capture(self, order: Order, amount: Money | None) -> Answer:
@@ -161,6 +186,28 @@ class Orchestrator:
         found = await self._payments.list_payments(wanted, after, limit + 1)
         page = found[:limit]
         return page, page[-1].id if len(found) > limit else None
+
+    async def _begin(
+        self,
+        payment: Payment,
+        command: Command,
+        admission: Awaitable[Draws],
+        *,
+        drives: bool,
+        at_once: bool,
+    ) -> Answer:
+        """Begin a payment that the policy admits; a repeat is answered whatever that forbids."""
+        try:
+            draws = await admission
+        except SwitchyardError:
+            record = await self.get_key(command.merchant_id, command.idempotency_key)
+            if record is None:
+                raise
+            standing = judge(command, record)
+            if isinstance(standing, SwitchyardError):
+                raise standing from None
+            return standing
+        return await self._desks.begin(payment, command, draws, drives=drives, at_once=at_once)
 
     async def _ordered(self, order: Order, command: Command, apply: Apply) -> Answer:
         def checked(payment: Payment) -> RefundId | None:

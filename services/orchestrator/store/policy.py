@@ -1,15 +1,17 @@
-"""Quotas in the database: drawn in the transaction of the intent, and forgotten when they are over."""
+"""Quotas in the database: drawn in the transaction of the intent, and forgotten once over."""
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import asyncpg
+
 from services.kernel.errors import ResourceExhausted
-from services.orchestrator.domain.quota import draw_all
+from services.orchestrator.domain.quota import Entry, QuotaKey, Tally, draw_all
 from services.orchestrator.store.reading import SQL
-from services.orchestrator.store.rows import Unit, columns
-from services.runtime.database import Connection
+from services.orchestrator.store.rows import Row, Unit, columns
+from services.runtime.database import Connection, Database
 
 _ROWS_AT_A_TIME: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,11 +50,17 @@ async def claim_quotas(
     return refused
 
 
-async def forget_quotas(database: Database) -> bool:
-    """Delete some of what is over; whether there may be more."""
-    async with database.connection() as connection:
-        tag = await connection.execute(SQL["forget_quotas"], _ROWS_AT_A_TIME)
-    return int(tag.removeprefix("DELETE ")) == _ROWS_AT_A_TIME
+class QuotaRows:
+    """What is kept of quotas, between one draw and the next."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def forget_some(self) -> bool:
+        """Delete some of what is over; whether there may be more."""
+        async with self._database.connection() as connection:
+            tag = await connection.execute(SQL["forget_quotas"], _ROWS_AT_A_TIME)
+        return int(tag.removeprefix("DELETE ")) == _ROWS_AT_A_TIME
 
 
 async def _put(connection: Connection, drawn: Sequence[Row]) -> None:
