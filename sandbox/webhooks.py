@@ -108,8 +108,10 @@ class Webhooks:
             for delivery in announced:
                 self._treat(delivery)
             wait_seconds = self._send_due()
+            # Not wait_for, which forgets that it was cancelled when both come at once.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait_seconds)
+                async with asyncio.timeout(wait_seconds):
+                    await self._changed.wait()
 
     # What the network does to a delivery, decided once, before its first try.
 

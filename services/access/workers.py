@@ -75,8 +75,10 @@ class ChangeFeed:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     changed, horizon = await changed_since(connection, horizon)
                 self._listener.hear(changed, looked_at_seconds)
+                # Not wait_for, which forgets that it was cancelled when both come at once.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), _INTERVAL_SECONDS)
+                    async with asyncio.timeout(_INTERVAL_SECONDS):
+                        await woken.wait()
                 woken.clear()
         finally:
             connection.terminate()

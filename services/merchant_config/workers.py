@@ -51,7 +51,8 @@ class VersionFeed:
     async def watching(self) -> AsyncIterator[AsyncIterator[MerchantConfig]]:
         """Hear of what is written from here on; who is let go asks anew."""
         try:
-            await asyncio.wait_for(self._is_listening.wait(), _PATIENCE_SECONDS)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._is_listening.wait()
         except TimeoutError:
             raise Unavailable("the database cannot be listened to") from None
         queue: asyncio.Queue[MerchantConfig | None] = asyncio.Queue(_AHEAD_MAX + 1)
@@ -79,8 +80,10 @@ class VersionFeed:
             horizon = await horizon_now(connection)
             self._is_listening.set()
             while True:
+                # Not wait_for, which forgets that it was cancelled when both come at once.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), _INTERVAL_SECONDS)
+                    async with asyncio.timeout(_INTERVAL_SECONDS):
+                        await woken.wait()
                 woken.clear()
                 horizon = await self._look(connection, horizon)
         finally:

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -22,6 +24,8 @@ from services.kernel.errors import (
     Unavailable,
 )
 from services.kernel.ids import MerchantId
+from services.merchant_config.workers import VersionFeed
+from services.runtime.database import Database
 from services.runtime.rpc import typed_errors
 from tests.merchant_config.conftest import ConfigsUnderTest, running_configs
 from tests.merchant_config.settings import MERCHANT, put, sound
@@ -291,3 +295,38 @@ async def test_who_watches_while_the_database_goes_away_is_told_to_watch_again(
     assert (await asyncio.wait_for(anext(aiter(again)), 10)).version == 1
     again.cancel()
     await superuser.close()
+
+
+class _Overheard:
+    """The database, whose feed can be woken at any moment."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Any = None
+        self.wake: Callable[[], None] = lambda: None
+
+    async def dedicated_connection(self, **options: Any) -> "_Overheard":
+        self._connection = await self._database.dedicated_connection(**options)
+        return self
+
+    async def add_listener(self, channel: str, callback: Callable[[], None]) -> None:
+        self.wake = callback
+        await self._connection.add_listener(channel, callback)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+async def test_a_feed_that_is_woken_as_it_is_closed_ends(configs: ConfigsUnderTest) -> None:
+    for turns in range(8):
+        overheard = _Overheard(configs.database)
+        feed = VersionFeed(cast("Database", overheard))
+        await feed.__aenter__()
+        async with feed.watching():
+            await asyncio.sleep(0.02)
+        overheard.wake()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing = asyncio.create_task(feed.__aexit__())
+        done, _ = await asyncio.wait({closing}, timeout=10)
+        assert done, f"it goes on when it is closed {turns} turns of the loop after it was woken"
