@@ -9,7 +9,7 @@
     read_capture(incoming, caller, payment_id=…, payment_currency=…)     → CaptureCommand
     read_void(incoming, caller, payment_id=…)              → VoidCommand
     read_refund(incoming, caller, payment_id=…, payment_currency=…)      → RefundCommand
-    read_refund_target(incoming, caller)                   → PaymentId, for POST /refunds
+    read_refund_target(incoming)                           → PaymentId, for POST /refunds
     read_ledger_transaction(incoming)                      → LedgerTransactionRequest
 
 Each raises Refusal, and nothing else, with every issue that was found, the reason and the param of

@@ -129,9 +129,12 @@ def read_void(incoming: Incoming, caller: Caller, *, payment_id: str) -> VoidCom
     return VoidCommand(call, target, reason)
 
 
-def read_refund_target(incoming: Incoming, caller: Caller) -> PaymentId:
-    """The payment that POST /refunds is about, to learn its currency from. Raises Refusal."""
-    reading = Reading(_REFUND, incoming, caller.merchant_id)
+def read_refund_target(incoming: Incoming) -> PaymentId:
+    """The payment that POST /refunds is about, to learn its merchant and currency from.
+
+    Raises Refusal.
+    """
+    reading = Reading(_REFUND, incoming, None)
     target = reading.payment_id(None)
     reading.settle()
     assert target is not None, "a request about no payment is refused"

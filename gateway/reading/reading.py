@@ -26,13 +26,14 @@ _KEY: Final = "idempotency_key"
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """A request as it came: a decoded body, headers in any case, the query, and what decoding
-    remarked.
+    remarked; and the id that it goes by already, should its own header name none.
     """
 
     body: Mapping[str, object]
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     issues: tuple[ValidationIssue, ...] = ()
+    request_id: RequestId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Reading:
             if value is not None and may_hold_card_data(name, value):
                 without_card_data({name: value}, self.notes)
         self.claims: Claims = gather(vocabulary, body, query, self.notes)
-        self.request_id = self._request_id(request_id)
+        self.request_id = self._request_id(request_id, incoming.request_id)
         self.idempotency_key, self.is_key_generated = self._idempotency_key(key)
         if merchant_id is not None:
             self._check_merchant(merchant_id)
@@ -96,13 +97,13 @@ class Reading:
             self.request_id, self.idempotency_key, self.is_key_generated, self.notes.settle()
         )
 
-    def _request_id(self, header: str | None) -> RequestId:
+    def _request_id(self, header: str | None, given: RequestId | None) -> RequestId:
         if header is None:
-            return RequestId.new()
+            return given or RequestId.new()
         try:
             return RequestId.parse(header)
         except InvalidArgument:
-            made = RequestId.new()
+            made = given or RequestId.new()
             self.notes.note(bodies.REQUEST_ID_REPLACED, REQUEST_ID_HEADER, header, made)
             return made
 

@@ -30,6 +30,7 @@ class RunFile:
     grpc_token: str
     database_url: str
     metrics_url: str | None = None
+    http_url: str | None = None
 
     def write(self, home: Path) -> None:
         """Put it where `read` finds it, whole or not at all."""

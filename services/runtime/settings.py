@@ -118,6 +118,10 @@ class Settings(BaseSettings):
     access_key_pepper: Token | None = Field(
         default=None, description=f"a random text of {_TOKEN_CHARACTERS_MIN} characters or more"
     )
+    http_host: str = Field(default="127.0.0.1", description="an address of this machine")
+    http_port: Port | None = Field(
+        default=None, description="a port number up to 65535, or 0 for any free one"
+    )
     metrics_port: Port | None = Field(
         default=None, description="a port number up to 65535, or 0 for any free one"
     )

@@ -111,13 +111,13 @@ def test_a_payment_of_another_form_in_the_path_is_refused() -> None:
 @pytest.mark.parametrize("name", ["payment_id", "paymentId", "payment", "payment_intent"])
 def test_a_refund_finds_its_payment_in_the_body(name: str) -> None:
     incoming = Incoming({name: PAYMENT_ID, "amount": "5 EUR"}, KEYED)
-    assert read_refund_target(incoming, CALLER) == PAYMENT_ID
+    assert read_refund_target(incoming) == PAYMENT_ID
 
 
 @pytest.mark.parametrize("body", [{}, {"payment_id": 17}, {"payment_id": "re_1"}])
 def test_a_refund_of_no_payment_is_refused(body: dict[str, object]) -> None:
     with pytest.raises(Refusal) as caught:
-        read_refund_target(Incoming(body, KEYED), CALLER)
+        read_refund_target(Incoming(body, KEYED))
     assert caught.value.param == "payment_id"
 
 
