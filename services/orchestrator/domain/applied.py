@@ -62,6 +62,16 @@ class ProcessorEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What hearing an event came to, in a word and in a sentence for people."""
+
+    disposition: Disposition
+    message: str
+    is_alarming: bool = False
+    """Whether a person has to look, because what it tells and what stands do not agree."""
+
+
+@dataclass(frozen=True, slots=True)
 class AppliedEvent:
     """An event that was matched to a payment, and what it did."""
 

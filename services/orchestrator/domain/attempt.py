@@ -44,6 +44,8 @@ class Execution:
     latency_ms: int = 0
     redirect: Redirect | None = None
     failover_to: str | None = None
+    amount: Money | None = None
+    """What was taken, where the processor says so; None for what was asked."""
     record: bytes = field(default=b"", repr=False)
 
 
@@ -186,6 +188,12 @@ class Step:
         """What may still be asked back: captured, and neither returned, reserved nor disputed."""
         left = self.captured + self.excess - self.refunded - self.reserved - self.disputed
         return max(left, Money.zero(self.amount.currency))
+
+    @property
+    def overdrawn(self) -> Money:
+        """What was returned, is being returned and is disputed beyond what was captured."""
+        claimed = self.refunded + self.reserved + self.disputed
+        return max(claimed - self.captured, Money.zero(self.amount.currency))
 
     @property
     def fee_kept(self) -> Money:

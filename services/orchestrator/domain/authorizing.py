@@ -70,6 +70,8 @@ class Authorizing(Taking):
             self.record(events.PaymentAuthorized(occurred_at=now, amount=held))
             if self.plan.capture_method is CaptureMethod.AUTOMATIC:
                 self._want(None, now)
+            else:
+                self._go_on(now)
             return
         error = self.standing.final_error
         assert error is not None, "a step that holds nothing has failed"

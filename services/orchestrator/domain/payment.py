@@ -5,8 +5,9 @@ both are committed with whatever decided that they should be. So whoever takes a
 from its rows alone what to do next, and when; and a payment without either waits for a call.
 
 It is told in layers, each with one concern: the parts and their notes (`record`), giving back
-(`refunding`), taking and releasing (`taking`), holding (`authorizing`), and learning what
-processors did (`settling`). Here stand the orders that merchants and operators give.
+(`refunding`), taking and releasing (`taking`), holding (`authorizing`), learning what processors
+did (`settling`), and what they tell unasked: of disputes (`disputing`), of refunds (`reimbursing`)
+and of holds (`hearing`). Here stand the orders that merchants and operators give.
 """
 
 from dataclasses import replace
@@ -20,11 +21,11 @@ from services.kernel.money import Money
 from services.orchestrator.domain import events
 from services.orchestrator.domain.attempt import Attempt, Order, Step
 from services.orchestrator.domain.command import Call
+from services.orchestrator.domain.hearing import Hearing
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.posting import DuePosting, Refusal
 from services.orchestrator.domain.record import Standing, Transition
 from services.orchestrator.domain.refund import Refund
-from services.orchestrator.domain.settling import Settling
 from services.orchestrator.domain.state import (
     ALLOWED_MOVES,
     AttemptState,
@@ -37,7 +38,7 @@ from services.orchestrator.domain.state import (
 _COMMAND_PATIENCE: Final = timedelta(seconds=2)
 
 
-class Payment(Settling):
+class Payment(Hearing):
     """One payment of one merchant, from the wish to the money."""
 
     @classmethod

@@ -10,6 +10,7 @@ from services.kernel.errors import Reason, SwitchyardError
 from services.kernel.ids import LedgerTransactionId, MerchantId, PaymentId, PostingId
 from services.kernel.money import Money
 from services.orchestrator.domain.attempt import Attempt, Step
+from services.orchestrator.domain.dispute import Dispute
 from services.orchestrator.domain.refund import RefundPart
 from services.orchestrator.domain.state import PostingState
 
@@ -39,8 +40,10 @@ class PostingKind(StrEnum):
 
     CAPTURE = "capture"
     REFUND = "refund"
+    REFUND_REVERSAL = "refund_reversal"
     DISPUTE_WITHDRAWAL = "dispute_withdrawal"
     DISPUTE_REINSTATEMENT = "dispute_reinstatement"
+    DISPUTE_LOSS = "dispute_loss"
     DISPUTE_FEE = "dispute_fee"
     LATE_SUCCESS = "late_success"
     LATE_SUCCESS_REVERSAL = "late_success_reversal"
@@ -175,6 +178,59 @@ def late_success_reversal_posting(
             Entry(f"processor:{attempt.processor_id}:clearing", amount),
             Entry("platform:unclaimed", -amount),
         ),
+        created_at=created_at,
+    )
+
+
+def refund_reversal_posting(
+    payment_id: PaymentId,
+    merchant_id: MerchantId,
+    part: RefundPart,
+    fee_due: Money,
+    created_at: datetime,
+) -> Posting:
+    """What a refund had paid out came back, and with it what of the fee is due again."""
+    return Posting(
+        id=PostingId.new(),
+        payment_id=payment_id,
+        kind=PostingKind.REFUND_REVERSAL,
+        idempotency_key=f"refund_returned:{part.id}",
+        amount=part.amount,
+        entries=_present(
+            Entry(f"processor:{part.processor_id}:clearing", -part.amount),
+            Entry(f"merchant:{merchant_id}:payable", part.amount - fee_due),
+            Entry("platform:fees", fee_due),
+        ),
+        created_at=created_at,
+    )
+
+
+def dispute_posting(
+    payment_id: PaymentId,
+    merchant_id: MerchantId,
+    dispute: Dispute,
+    kind: PostingKind,
+    created_at: datetime,
+) -> Posting:
+    """What one fact about a dispute moves; the chart in docs/ledger.md shows each."""
+    key, amount, gains, loses = {
+        PostingKind.DISPUTE_WITHDRAWAL: ("opened", dispute.amount, "processor", "disputed"),
+        PostingKind.DISPUTE_REINSTATEMENT: ("won", dispute.amount, "disputed", "processor"),
+        PostingKind.DISPUTE_LOSS: ("lost", dispute.amount, "disputed", "payable"),
+        PostingKind.DISPUTE_FEE: ("fee", dispute.fee, "processor", "payable"),
+    }[kind]
+    accounts = {
+        "processor": f"processor:{dispute.processor_id}:clearing",
+        "disputed": f"merchant:{merchant_id}:disputed",
+        "payable": f"merchant:{merchant_id}:payable",
+    }
+    return Posting(
+        id=PostingId.new(),
+        payment_id=payment_id,
+        kind=kind,
+        idempotency_key=f"dispute_{key}:{dispute.id}",
+        amount=amount,
+        entries=(Entry(accounts[gains], amount), Entry(accounts[loses], -amount)),
         created_at=created_at,
     )
 

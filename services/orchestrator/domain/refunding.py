@@ -114,9 +114,12 @@ class Refunding(PaymentRecord):
             self._add_posting(late_success_reversal_posting(self.id, attempt, attempt.amount, now))
             return
         refund, part = self._refund_of(attempt)
+        self._part_paid(refund, replace(part, processor_reference=attempt.reference), now)
+
+    def _part_paid(self, refund: Refund, part: RefundPart, now: datetime) -> None:
+        """A part that had reserved its amount was paid out."""
         step = self._steps[part.step_id]
-        step = replace(step, reserved=step.reserved - part.amount)
-        self._return(step, refund, replace(part, processor_reference=attempt.reference), now)
+        self._return(replace(step, reserved=step.reserved - part.amount), refund, part, now)
 
     def _return(self, step: Step, refund: Refund, part: RefundPart, now: datetime) -> None:
         """Note and book that a part was paid out, whoever asked for it."""
@@ -154,12 +157,24 @@ class Refunding(PaymentRecord):
             # The money is still with us, and nobody but a person will send it back.
             self._stand(now, needs_reconciliation=True)
             return
-        refund, part = self._refund_of(attempt)
+        self._part_failed(*self._refund_of(attempt), execution, now)
+
+    def _part_failed(
+        self, refund: Refund, part: RefundPart, execution: Execution, now: datetime
+    ) -> None:
         step = self._steps[part.step_id]
         code = execution.error_code or ErrorCode.PROCESSING_ERROR
         self._put_step(replace(step, reserved=step.reserved - part.amount))
         part = replace(part, state=RefundState.FAILED, error_code=code)
-        refund = self._put_refund(refund.with_part(part, now))
+        self._tell_refund_failed(
+            self._put_refund(refund.with_part(part, now)), part, execution, now
+        )
+
+    def _tell_refund_failed(
+        self, refund: Refund, part: RefundPart, execution: Execution, now: datetime
+    ) -> None:
+        step = self._steps[part.step_id]
+        code = execution.error_code or ErrorCode.PROCESSING_ERROR
         message = execution.user_message or code.user_message
         error = events.FinalError(code, execution.decline_code, message, step.index)
         self.record(
@@ -176,12 +191,7 @@ class Refunding(PaymentRecord):
         False when that is done or under way already.
         """
         operation = Operation.REFUND if taken else Operation.VOID
-        if any(
-            each.hold == reference
-            and each.operation in (Operation.VOID, operation)
-            and each.state is not AttemptState.FAILED
-            for each in self.attempts
-        ):
+        if any(_settles(each, taken) for each in self.attempts if each.hold == reference):
             return False
         step = self._steps[attempt.step_id]
         self._open(step, operation, attempt.processor_id, amount, now, hold=reference, late=True)
@@ -198,3 +208,13 @@ class Refunding(PaymentRecord):
             )
         )
         return True
+
+
+def _settles(attempt: Attempt, taken: bool) -> bool:
+    """Whether it gives back what came late, or what was taken late, so that nothing else has to."""
+    if attempt.late and attempt.operation is Operation.REFUND:
+        # It is booked once, and a person looks after what has failed.
+        return True
+    is_of_use = attempt.state is not AttemptState.FAILED
+    # A hold that was thought released, and was taken after all, is still to be returned.
+    return is_of_use and (attempt.late or (attempt.operation is Operation.VOID and not taken))

@@ -104,7 +104,7 @@ class Settling(Authorizing):
             case Operation.AUTHORIZE:
                 self._authorized(attempt, execution, now)
             case Operation.CAPTURE:
-                self._captured(attempt, now)
+                self._captured(attempt, execution.amount or attempt.amount, now)
             case Operation.VOID if not attempt.late:
                 if self._is_of_a_hold(attempt):
                     self._released(attempt, now)

@@ -22,7 +22,7 @@ class Taking(Refunding):
 
     def _want(self, amount: Money | None, now: datetime) -> None:
         """Take an amount of what is held, all of it when None is said."""
-        held = self.total("held")
+        held, taken = self.total("held"), self.total("captured")
         wanted = held if amount is None else amount
         if wanted.currency != held.currency or not wanted.is_positive:
             raise InvalidArgument(
@@ -35,7 +35,7 @@ class Taking(Refunding):
                 reason=Reason.AUTHORIZED_AMOUNT_EXCEEDED,
                 details={"state": self.state.name, "authorized": str(held)},
             )
-        self._stand(now, capture_wanted=wanted)
+        self._stand(now, capture_wanted=taken + wanted)
         self._go_on(now)
 
     def _let_go(self, now: datetime) -> None:
@@ -49,20 +49,39 @@ class Taking(Refunding):
         if self.state is not PaymentState.AUTHORIZED or self._is_busy():
             return
         wanted = self.standing.capture_wanted
+        held = [each for each in self.steps if each.state is StepState.AUTHORIZED]
+        for unasked in filter(None, map(self._taken_unasked, held)):
+            self._captured(unasked, unasked.amount, now)
+            return
         if wanted is not None and not self._has_given_up:
-            held = (each for each in self.steps if each.state is StepState.AUTHORIZED)
-            step = next(held, None)
+            step = next(iter(held), None)
             left = wanted - self.total("captured")
             if step is not None and left.is_positive:
                 self._capture(step, min(step.held, left), now)
                 return
+        if held and wanted is None:
+            # What is held is the merchant's to take, though the processor took a part unasked.
+            return
         if self.total("captured").is_positive:
             self._finish_capture(now)
-        elif any(step.state is StepState.AUTHORIZED for step in self.steps):
-            if wanted is not None:
-                self._let_go(now)
+        elif held:
+            self._let_go(now)
         else:
             self._finish_release(now)
+
+    def _taken_unasked(self, step: Step) -> Attempt | None:
+        """The capture of a hold that nobody here had asked for and that still is to be counted."""
+        if step.is_taken:
+            return None
+        captures = (
+            each
+            for each in self.attempts
+            if each.operation is Operation.CAPTURE
+            and each.state is AttemptState.SUCCEEDED
+            and each.step_id == step.id
+            and each.hold == step.processor_reference
+        )
+        return next(captures, None)
 
     @property
     def _has_given_up(self) -> bool:
@@ -95,16 +114,17 @@ class Taking(Refunding):
             hold=step.processor_reference,
         )
 
-    def _captured(self, attempt: Attempt, now: datetime) -> None:
+    def _captured(self, attempt: Attempt, amount: Money, now: datetime) -> None:
         assert self.plan is not None
-        fee = self.plan.platform_fee.next_share(
-            attempt.amount, already=self.total("captured"), whole=self.plan.total
-        )
+        already, whole = self.total("captured"), self.plan.total
+        # What is taken beyond the whole, unasked, is charged no fee.
+        part = min(amount, max(whole - already, Money.zero(whole.currency)))
+        fee = self.plan.platform_fee.next_share(part, already=min(already, whole), whole=whole)
         step = self._put_step(
             replace(
                 self._steps[attempt.step_id],
                 state=StepState.CAPTURED,
-                captured=attempt.amount,
+                captured=amount,
                 platform_fee=fee,
             )
         )
@@ -114,7 +134,8 @@ class Taking(Refunding):
     def _finish_capture(self, now: datetime) -> None:
         """What could be taken is: the rest is let go, and taken back what is wanted no more."""
         taken = self.total("captured")
-        released = self._sum(lambda each: each.authorized) - taken
+        held = self._sum(lambda each: each.authorized)
+        released = max(held - taken, Money.zero(held.currency))
         self._move(PaymentState.CAPTURED, self._cause, now)
         self.record(
             events.PaymentCaptured(
@@ -139,6 +160,11 @@ class Taking(Refunding):
 
     def _release(self, step: Step, now: datetime) -> None:
         assert step.processor_id is not None
+        unasked = self._taken_unasked(step)
+        if unasked is not None and unasked.hold is not None:
+            self._put_step(replace(step, state=StepState.VOIDED))
+            self._give_back(unasked, unasked.hold, unasked.amount, now, taken=True)
+            return
         step = self._put_step(replace(step, state=StepState.PROCESSING))
         self._open(
             step,

@@ -42,6 +42,10 @@ class _PostingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PostingKi
     """A success arrived after the payment had failed or was voided."""
     POSTING_KIND_LATE_SUCCESS_REVERSAL: _PostingKind.ValueType  # 7
     """Such a success was given back."""
+    POSTING_KIND_DISPUTE_LOSS: _PostingKind.ValueType  # 8
+    """A dispute was lost: the withdrawn amount is the merchant's loss."""
+    POSTING_KIND_REFUND_REVERSAL: _PostingKind.ValueType  # 9
+    """A refund that had been paid out came back."""
 
 class PostingKind(_PostingKind, metaclass=_PostingKindEnumTypeWrapper):
     """PostingKind is what a posting books."""
@@ -62,6 +66,10 @@ POSTING_KIND_LATE_SUCCESS: PostingKind.ValueType  # 6
 """A success arrived after the payment had failed or was voided."""
 POSTING_KIND_LATE_SUCCESS_REVERSAL: PostingKind.ValueType  # 7
 """Such a success was given back."""
+POSTING_KIND_DISPUTE_LOSS: PostingKind.ValueType  # 8
+"""A dispute was lost: the withdrawn amount is the merchant's loss."""
+POSTING_KIND_REFUND_REVERSAL: PostingKind.ValueType  # 9
+"""A refund that had been paid out came back."""
 Global___PostingKind: _TypeAlias = PostingKind  # noqa: Y015
 
 class _PostingState:
