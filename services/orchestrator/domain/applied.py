@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, unique
 
-from services.kernel.ids import AttemptId, WebhookEventId
+from services.kernel.ids import AttemptId, MerchantId, PaymentId, WebhookEventId
 from services.kernel.money import Money
 from services.kernel.outcome import ErrorCode
 
@@ -69,6 +69,16 @@ class Heard:
     message: str
     is_alarming: bool = False
     """Whether a person has to look, because what it tells and what stands do not agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of an event; without a payment there is none that it belongs to, or not yet."""
+
+    heard: Heard
+    payment_id: PaymentId | None = None
+    merchant_id: MerchantId | None = None
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

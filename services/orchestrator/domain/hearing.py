@@ -20,7 +20,7 @@ from services.orchestrator.domain.attempt import Attempt
 from services.orchestrator.domain.noticing import EARLY, Noticing
 from services.orchestrator.domain.state import Operation, PaymentState
 
-_UNKNOWN: Final = Heard(Disposition.UNMATCHED, "nothing of the payment belongs to it")
+NOT_OURS: Final = Heard(Disposition.UNMATCHED, "no payment belongs to it, or none does yet")
 _NOT_KEPT: Final = Heard(Disposition.IGNORED, "it concerns nothing that is kept")
 
 _REFUNDS: Final = frozenset(
@@ -53,7 +53,7 @@ class Hearing(Noticing):
     def _heard(self, event: ProcessorEvent, now: datetime) -> Heard:
         hold = self._hold_told_of(event)
         if hold is None:
-            return _UNKNOWN
+            return NOT_OURS
         if event.kind is FactKind.IGNORED:
             return _NOT_KEPT
         if event.amount is not None and event.amount.currency != self.amount.currency:

@@ -150,7 +150,7 @@ def _intent_event(
         object_id=intent.id,
         amount=amount.get(kind, intent.amount),
         error_code=code,
-        native_reason=native_reason(error) if error else None,
+        native_reason=native_reason(error) if error else word(subject.get("cancellation_reason")),
     )
 
 
