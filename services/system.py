@@ -69,8 +69,11 @@ from services.orchestrator.rpc import OrchestratorServicer
 from services.orchestrator.service.desk import Means as DeskMeans
 from services.orchestrator.service.desks import Callers, Desks
 from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
+from services.orchestrator.service.hearing import ProcessorDoor
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.service.posting import Poster
+from services.orchestrator.service.reading import Reading
+from services.orchestrator.store.archive import Archive
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.policy import QuotaRows
 from services.orchestrator.store.postings import Postings
@@ -259,7 +262,9 @@ async def _open_orchestrator(system: System) -> AsyncIterator[None]:
     )
     desks = Desks(means, tasks, callers)
     orchestrator = Orchestrator(payments, desks, planner, enforcer, system.clock)
-    servicer = OrchestratorServicer(orchestrator)  # type: ignore[abstract]  # some answer UNIMPLEMENTED
+    reading = Reading(payments, Archive(system.database, PaymentCodec()), ledger)
+    door = ProcessorDoor(payments, desks, system.clock)
+    servicer = OrchestratorServicer(orchestrator, reading, door)
     system.registry.register(add_OrchestratorServiceServicer_to_server, servicer)
     recovery = Recovery(payments, desks, system.clock, lease=lease)
     poster = Poster(postings, desks, ledger, system.clock, reach)

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from payments.config.v1.merchant_config_service_pb2 import GetConfigRequest, WatchConfigsRequest
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
+from payments.ledger.v1.ledger_service_pb2 import ListTransactionsRequest
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from payments.plan.v1.plan_builder_service_pb2_grpc import PlanBuilderServiceStub
 from payments.router.v1.router_service_pb2_grpc import RouterServiceStub
@@ -14,7 +15,8 @@ from payments.router.v1.router_service_pb2_grpc import RouterServiceStub
 from services.kernel.clock import Clock
 from services.kernel.context import CoreRequestContext
 from services.kernel.errors import DeadlineExceeded, NotFound, SwitchyardError, Unavailable
-from services.kernel.ids import MerchantId
+from services.kernel.ids import MerchantId, PaymentId
+from services.kernel.paging import MAX_PAGE_SIZE
 from services.orchestrator.domain.attempt import Execution, Order
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.policy import Policy
@@ -36,6 +38,7 @@ from services.runtime.rpc import typed_errors
 _MARGIN_SECONDS: Final = 1.0
 _PLANNING_SECONDS: Final = 10.0
 _POSTING_SECONDS: Final = 10.0
+_READING_SECONDS: Final = 5.0
 _POLICY_SECONDS: Final = 2.0
 _POLICIES_MAX: Final = 4_096
 _WATCH_SECONDS: Final = 3_600.0
@@ -93,7 +96,7 @@ class Planner:
 
 
 class Ledger:
-    """Has postings booked."""
+    """Has postings booked, and shows what is booked."""
 
     def __init__(self, stub: LedgerServiceStub) -> None:
         self._stub = stub
@@ -105,6 +108,18 @@ class Ledger:
                 batch_request(postings), timeout=_POSTING_SECONDS
             )
         return outcomes_from_response(response)
+
+    async def transactions(self, payment_id: PaymentId) -> Sequence[bytes]:
+        """The transactions about a payment, oldest first, as the ledger tells them."""
+        request = ListTransactionsRequest(reference_id=payment_id, page_size=MAX_PAGE_SIZE)
+        found: list[bytes] = []
+        while True:
+            with typed_errors():
+                page = await self._stub.ListTransactions(request, timeout=_READING_SECONDS)
+            found += (each.SerializeToString() for each in page.transactions)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
 
 
 class Configs:

@@ -57,8 +57,11 @@ from services.orchestrator.rpc import OrchestratorServicer
 from services.orchestrator.service.desk import Means as DeskMeans
 from services.orchestrator.service.desks import Callers, Desks
 from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
+from services.orchestrator.service.hearing import ProcessorDoor
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.service.posting import Poster
+from services.orchestrator.service.reading import Reading
+from services.orchestrator.store.archive import Archive
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.translate.codec import PaymentCodec, describe
@@ -233,13 +236,18 @@ async def running_house(
             tasks,
             callers,
         )
+        booking = LedgerClient(LedgerServiceStub(channel))
         planning = Planner(PlanBuilderServiceStub(channel))
         orchestrator = Orchestrator(payments, desks, planning, enforcer, clock)
         registry.register(
             add_OrchestratorServiceServicer_to_server,
-            OrchestratorServicer(orchestrator),  # type: ignore[abstract]  # the rest is unimplemented
+            OrchestratorServicer(
+                orchestrator,
+                Reading(payments, Archive(database, PaymentCodec()), booking),
+                ProcessorDoor(payments, desks, clock),
+            ),
         )
-        poster = Poster(postings, desks, LedgerClient(LedgerServiceStub(channel)), clock, reach)
+        poster = Poster(postings, desks, booking, clock, reach)
         recovery = Recovery(payments, desks, clock)
         messaging = Messaging(
             database,

@@ -71,8 +71,8 @@ def _payment(row: Record, rows: Mapping[str, Sequence[Record]], codec: Codec) ->
             plan=None if row["plan"] is None else codec.read_plan(row["plan"]),
             steps=[_step(each, currency) for each in rows["find_steps"]],
             attempts=[_attempt(each, currency) for each in rows["find_attempts"]],
-            refunds=_refunds(rows["find_refunds"], rows["find_refund_parts"], currency),
-            disputes=[_dispute(each, currency) for each in rows["find_disputes"]],
+            refunds=refunds_of(rows["find_refunds"], rows["find_refund_parts"], currency),
+            disputes=[dispute_of(each, currency) for each in rows["find_disputes"]],
             posting_states=[PostingState(each["state"]) for each in rows["find_posting_states"]],
             unanswered=[_call(each) for each in rows["find_unanswered"]],
         ),
@@ -162,7 +162,7 @@ def _evidence(fields: Mapping[str, str]) -> Evidence:
     )
 
 
-def _refunds(
+def refunds_of(
     refunds: Sequence[Record], parts: Sequence[Record], currency: Currency
 ) -> Sequence[Refund]:
     return [
@@ -192,7 +192,7 @@ def _part(row: Record, currency: Currency) -> RefundPart:
     )
 
 
-def _dispute(row: Record, currency: Currency) -> Dispute:
+def dispute_of(row: Record, currency: Currency) -> Dispute:
     return Dispute(
         id=DisputeId.of_hex(row["id"].hex),
         step_id=StepId.of_hex(row["step_id"].hex),

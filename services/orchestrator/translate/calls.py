@@ -1,4 +1,4 @@
-"""What callers of the orchestrator ask, and pages of what they are shown."""
+"""What callers of the orchestrator ask it to do, and what they are answered."""
 
 from typing import TypeAlias, TypeVar
 
@@ -8,21 +8,17 @@ from services.kernel.context import CoreRequestContext, PaymentInstrument
 from services.kernel.errors import Reason
 from services.kernel.ids import AttemptId, MerchantId, PaymentId, RequestId
 from services.kernel.money import Money
-from services.kernel.paging import decode_page_token, encode_page_token
 from services.orchestrator.domain.attempt import Evidence
 from services.orchestrator.domain.command import Answer, Order, ResponseMode
-from services.orchestrator.domain.listing import PaymentFilter
 from services.orchestrator.domain.plan import Plan
+from services.orchestrator.translate.idempotency import check_key
 from services.orchestrator.translate.plan import plan_from_message
 from services.orchestrator.translate.request import request_from_message
 from services.orchestrator.translate.words import (
     OUTCOMES,
-    POSTING_STATES,
-    STATES,
     instrument_from,
     invalid,
     money_from,
-    optional_moment,
     word,
 )
 
@@ -62,10 +58,9 @@ def mode_from(mode: pb.ResponseMode.ValueType) -> ResponseMode:
 
 def order_about(request: _OrderRequest, request_id: RequestId) -> Order:
     """What every order about a payment that stands says."""
-    _check_key(request.idempotency_key, request.idempotency_key)
     return Order(
         merchant_id=MerchantId.parse(request.merchant_id),
-        idempotency_key=request.idempotency_key,
+        idempotency_key=check_key(request.idempotency_key),
         request_id=request_id,
         payment_id=PaymentId.parse(request.payment_id),
         expected_version=request.expected_version,
@@ -112,57 +107,11 @@ def refund_response(answer: Answer) -> pb.RefundPaymentResponse:
     return response
 
 
-def merchant_or_operator(merchant_id: str) -> MerchantId | None:
-    """The merchant whose it must be; None for an operator, who sees them all."""
-    return MerchantId.parse(merchant_id) if merchant_id else None
-
-
-def payment_filter(request: pb.ListPaymentsRequest) -> PaymentFilter:
-    return PaymentFilter(
-        merchant_id=merchant_or_operator(request.merchant_id),
-        states=tuple(word("states", state, STATES) for state in request.states),
-        user_id=request.user_id or None,
-        processor_reference=request.processor_reference or None,
-        in_doubt=request.in_doubt if request.HasField("in_doubt") else None,
-        posting_states=tuple(
-            word("posting_states", state, POSTING_STATES) for state in request.posting_states
-        ),
-        created_from=optional_moment(request, "created_from"),
-        created_before=optional_moment(request, "created_before"),
-    )
-
-
-def payments_after(request: pb.ListPaymentsRequest) -> PaymentId | None:
-    """The payment after which the page begins."""
-    cursor = decode_page_token(request.page_token, _filters(request), length=1)
-    return None if cursor is None else PaymentId.parse(cursor[0])
-
-
-def payments_token(request: pb.ListPaymentsRequest, after: PaymentId | None) -> str:
-    return "" if after is None else encode_page_token(_filters(request), (after,))
-
-
 def _check_key(key: str, key_in_context: str) -> None:
-    if not key:
-        raise invalid(
-            "idempotency_key",
-            "idempotency_key.present",
-            "must not be empty",
-            reason=Reason.IDEMPOTENCY_KEY_MISSING,
-        )
-    if key != key_in_context:
+    if check_key(key) != key_in_context:
         raise invalid(
             "context.idempotency_key",
             "idempotency_key.same",
             "must equal the key of the call",
             reason=Reason.IDEMPOTENCY_KEY_MISMATCH,
         )
-
-
-def _filters(request: pb.ListPaymentsRequest) -> str:
-    """The request without its paging: what a page token is tied to."""
-    filters = pb.ListPaymentsRequest()
-    filters.CopyFrom(request)
-    filters.ClearField("page_size")
-    filters.ClearField("page_token")
-    return "ListPayments" + filters.SerializeToString(deterministic=True).hex()

@@ -38,5 +38,6 @@ def describe(payment: Payment, call: Call) -> bytes:
         return payment_message(payment).SerializeToString()
     refund = next(each for each in payment.refunds if each.id == call.refund_id)
     return RefundPaymentResponse(
-        payment=payment_message(payment), refund=refund_message(payment, refund)
+        payment=payment_message(payment),
+        refund=refund_message(refund, payment.id, payment.merchant_id),
     ).SerializeToString()

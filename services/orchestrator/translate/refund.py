@@ -2,7 +2,7 @@
 
 from payments.orchestrator.v1 import refund_pb2
 
-from services.orchestrator.domain.payment import Payment
+from services.kernel.ids import MerchantId, PaymentId
 from services.orchestrator.domain.refund import Refund, RefundPart
 from services.orchestrator.translate.words import (
     ERROR_CODE_NUMBERS,
@@ -11,11 +11,13 @@ from services.orchestrator.translate.words import (
 )
 
 
-def refund_message(payment: Payment, refund: Refund) -> refund_pb2.Refund:
+def refund_message(
+    refund: Refund, payment_id: PaymentId, merchant_id: MerchantId
+) -> refund_pb2.Refund:
     message = refund_pb2.Refund(
         id=refund.id,
-        payment_id=payment.id,
-        merchant_id=payment.merchant_id,
+        payment_id=payment_id,
+        merchant_id=merchant_id,
         state=REFUND_STATE_NUMBERS[refund.state],
         amount=money_message(refund.amount),
         platform_fee_returned=money_message(refund.fee_returned),

@@ -26,7 +26,7 @@ from services.orchestrator.translate.words import (
 
 def execute_request(order: Order) -> ExecuteAttemptRequest:
     request = ExecuteAttemptRequest(
-        attempt=_attempt_message(order),
+        attempt=attempt_message(order),
         idempotency_key=order.attempt.idempotency_key,
         retry_policy=retry_policy_message(order.retry_policy),
         alternative_processor_ids=order.alternatives,
@@ -38,7 +38,7 @@ def execute_request(order: Order) -> ExecuteAttemptRequest:
 
 def lookup_request(order: Order) -> LookupAttemptRequest:
     request = LookupAttemptRequest(
-        attempt=_attempt_message(order), idempotency_key=order.attempt.idempotency_key
+        attempt=attempt_message(order), idempotency_key=order.attempt.idempotency_key
     )
     request.timeout.FromTimedelta(order.timeout)
     return request
@@ -90,7 +90,7 @@ def execution_without_answer(order: Order, error: SwitchyardError) -> Execution:
     return Execution(outcome, error_code=code, record=response.SerializeToString())
 
 
-def _attempt_message(order: Order) -> AttemptMessage:
+def attempt_message(order: Order) -> AttemptMessage:
     attempt = order.attempt
     message = AttemptMessage(
         id=attempt.id,
