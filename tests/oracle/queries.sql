@@ -1,0 +1,102 @@
+-- name: now
+-- The database's own time, by which everything is dated.
+select now();
+
+-- name: payments
+-- Every payment as it stands, with how old what it waits for is.
+select id, state, currency, version, in_doubt_since, needs_reconciliation, due_at, lease_until,
+       capture_amount, updated_at
+  from payments.payments;
+
+-- name: steps
+-- Every step with its amounts.
+select id, payment_id, index, state, authorized, captured, refunded, refund_reserved, disputed,
+       excess, platform_fee, fee_returned, processor_id, processor_reference
+  from payments.steps;
+
+-- name: attempts
+-- Every attempt, by the order of its making.
+select id, payment_id, step_id, number, operation, processor_id, amount,
+       processor_reference as hold, result_reference as reference, part_id, late, state,
+       look_up_at, created_at, settled_at
+  from payments.attempts
+ order by payment_id, number;
+
+-- name: parts
+-- Every part of a refund.
+select id, refund_id, payment_id, step_id, amount, state, processor_id, processor_reference
+  from payments.refund_parts;
+
+-- name: disputes
+-- Which payments were disputed: their money moves by other postings as well.
+select distinct payment_id from payments.disputes;
+
+-- name: postings
+-- What is owed to the ledger, and whether it has it.
+select id, payment_id, kind, idempotency_key, amount, currency, entries::text as entries, state,
+       transaction_id, created_at, due_at, try_count
+  from payments.postings;
+
+-- name: transactions
+-- What the ledger holds for payments, an entry a row.
+select header.id, header.reference_id, header.idempotency_key, entry.account, entry.amount,
+       entry.currency
+  from ledger.ledger_transactions as header
+  join ledger.ledger_entries as entry on entry.transaction_id = header.id
+ where starts_with(header.reference_id, 'pay_');
+
+-- name: sums
+-- What the whole ledger sums to in each currency.
+select currency, sum(amount)::bigint as total from ledger.ledger_entries group by currency;
+
+-- name: unbalanced
+-- Transactions that do not sum to zero in a currency.
+select transaction_id, currency, sum(amount)::bigint as total
+  from ledger.ledger_entries
+ group by transaction_id, currency
+having sum(amount) <> 0;
+
+-- name: transitions
+-- Every change of state, in order.
+select payment_id, from_state, to_state, occurred_at
+  from payments.transitions
+ order by payment_id, position;
+
+-- name: allowed_moves
+-- The pairs that a payment may go through.
+select from_state, to_state from payments.allowed_moves;
+
+-- name: unanswered
+-- Calls that nobody has told yet what came of them.
+select merchant_id, key, operation, payment_id, refund_id, first_used_at
+  from payments.idempotency
+ where answer is null;
+
+-- name: told
+-- What was written to be published about payments, without its text.
+select id, key, sequence, type, topic, written_at, relayed_at, error
+  from messaging.outbox
+ where starts_with(key, 'pay_');
+
+-- name: waiting_messages
+-- What has not reached the bus by now.
+select id, key, type, written_at, error from messaging.outbox where relayed_at is null;
+
+-- name: unhandled
+-- What consumers were given and have not done.
+select consumer, event_id, key, type, state, attempts, received_at, error
+  from messaging.inbox
+ where state <> 'done';
+
+-- name: not_taken_in
+-- What was published to a consumer's topics after it came, and is not in its inbox.
+select consumers.consumer, message.id, message.key, message.type, message.relayed_at
+  from (select consumer, topic, min(subscribed_at) as since
+          from (select consumer, topic, subscribed_at from messaging.subscriptions
+                union all
+                select consumer, topic, null from messaging.intake_positions) as each
+         group by consumer, topic) as consumers
+  join messaging.outbox as message
+    on message.topic = consumers.topic and message.relayed_at is not null
+ where not exists (select from messaging.inbox
+                    where inbox.consumer = consumers.consumer and inbox.event_id = message.id);

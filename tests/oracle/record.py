@@ -1,0 +1,90 @@
+"""The processor's own record, as far as money is concerned: holds, and what went back of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+_ATTEMPT_KEY: Final = "switchyard_attempt_id"
+_TIMEOUT_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An amount that a processor was asked to hold, and what has become of it there."""
+
+    id: str
+    attempt_id: str | None
+    """Our attempt, as it was left with the processor."""
+    currency: str
+    amount_minor: int
+    state: str
+    received_minor: int
+
+    @property
+    def is_held(self) -> bool:
+        return self.state == "requires_capture"
+
+    @property
+    def is_taken(self) -> bool:
+        return self.state == "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """An amount that went back, or is to."""
+
+    id: str
+    attempt_id: str | None
+    hold: str
+    amount_minor: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one or several processors did for us; `processors` are the ones that it covers."""
+
+    processors: frozenset[str]
+    holds: Sequence[Hold]
+    returns: Sequence[Return]
+
+
+async def read_sandbox(base_url: str, keys: Mapping[str, str]) -> Record:
+    """The sandbox's record of the accounts behind these processors, by processor id."""
+    holds: list[Hold] = []
+    returns: list[Return] = []
+    async with httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT_SECONDS) as client:
+        for key in keys.values():
+            answer = await client.get(
+                "/_sandbox/record", params={"lists": "payment_intents,refunds", "account": key}
+            )
+            answer.raise_for_status()
+            told = answer.json()
+            holds += _holds(told["payment_intents"])
+            returns += _returns(told["refunds"])
+    return Record(frozenset(keys), holds, returns)
+
+
+def _holds(intents: Iterable[Mapping[str, Any]]) -> Iterable[Hold]:
+    for each in intents:
+        yield Hold(
+            id=each["id"],
+            attempt_id=each.get("metadata", {}).get(_ATTEMPT_KEY),
+            currency=each["currency"].upper(),
+            amount_minor=each["amount"],
+            state=each["state"],
+            received_minor=each.get("amount_received", 0),
+        )
+
+
+def _returns(refunds: Iterable[Mapping[str, Any]]) -> Iterable[Return]:
+    for each in refunds:
+        yield Return(
+            id=each["id"],
+            attempt_id=each.get("metadata", {}).get(_ATTEMPT_KEY),
+            hold=each["payment_intent"],
+            amount_minor=each["amount"],
+            state=each["state"],
+        )
