@@ -22,7 +22,7 @@ _KINDS: Final = {
     processor_event_pb2.ProcessorEventType.Value(f"PROCESSOR_EVENT_TYPE_{kind.name}"): kind
     for kind in FactKind
 }
-_DISPOSITIONS: Final = {
+DISPOSITION_NUMBERS: Final = {
     each: payment_story_pb2.EventDisposition.Value(f"EVENT_DISPOSITION_{each.name}")
     for each in Disposition
 }
@@ -61,7 +61,7 @@ def processor_event_from(request: pb.ApplyProcessorEventRequest) -> ProcessorEve
 
 def told_message(told: Told) -> pb.ApplyProcessorEventResponse:
     return pb.ApplyProcessorEventResponse(
-        disposition=_DISPOSITIONS[told.heard.disposition],
+        disposition=DISPOSITION_NUMBERS[told.heard.disposition],
         payment_id=told.payment_id or "",
         merchant_id=told.merchant_id or "",
         message=told.heard.message,

@@ -11,7 +11,6 @@ from payments.result.v1.result_pb2 import Result
 from payments.router.v1.router_service_pb2 import ExecuteAttemptResponse
 
 from services.kernel.outcome import Outcome
-from services.orchestrator.domain.applied import Disposition
 from services.orchestrator.domain.attempt import Attempt, Evidence
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.record import Transition
@@ -20,6 +19,7 @@ from services.orchestrator.domain.story import Books, HeardEvent, RecordedReques
 from services.orchestrator.translate.dispute import dispute_message
 from services.orchestrator.translate.payment import payment_message
 from services.orchestrator.translate.posting import posting_message
+from services.orchestrator.translate.processor_event import DISPOSITION_NUMBERS
 from services.orchestrator.translate.refund import refund_message
 from services.orchestrator.translate.request import request_message
 from services.orchestrator.translate.routing import attempt_message
@@ -28,9 +28,6 @@ from services.orchestrator.translate.words import OUTCOME_NUMBERS, STATE_NUMBERS
 
 _ATTEMPT_STATES: Final = {
     word: pb.AttemptState.Value(f"ATTEMPT_STATE_{word.name}") for word in AttemptState
-}
-_DISPOSITIONS: Final = {
-    word: pb.EventDisposition.Value(f"EVENT_DISPOSITION_{word.name}") for word in Disposition
 }
 _RESULT_FIELD: Final = ExecuteAttemptResponse.RESULT_FIELD_NUMBER
 _OUTCOMES: Final = {
@@ -140,7 +137,7 @@ def _applied_message(heard: HeardEvent) -> pb.AppliedEvent:
         processor_id=heard.processor_id,
         processor_event_id=heard.id,
         native_type=heard.native_type,
-        disposition=_DISPOSITIONS[heard.disposition],
+        disposition=DISPOSITION_NUMBERS[heard.disposition],
     )
     message.occurred_at.FromDatetime(heard.occurred_at)
     message.applied_at.FromDatetime(heard.applied_at)

@@ -78,7 +78,9 @@ def timeline(story: Story, message: pb.PaymentStory, problem: str) -> list[pb.St
 
 def _lines(story: Story, message: pb.PaymentStory) -> Iterator[_Line]:
     yield from _asked(message)
-    yield from map(_moved, story.transitions)
+    names = {str(each.id): f"attempt {each.number}" for each in story.payment.attempts}
+    for transition in story.transitions:
+        yield _moved(transition, names)
     yield from _doubted(story)
     for transition in story.transitions:
         if message.HasField("plan") and transition.after is PaymentState.CONFIRMING:
@@ -97,20 +99,23 @@ def _lines(story: Story, message: pb.PaymentStory) -> Iterator[_Line]:
 
 
 def _asked(message: pb.PaymentStory) -> Iterator[_Line]:
-    context, at = message.context, _moment(message.context.received_at)
+    # The clock of another machine may be ahead, and what was asked for came first all the same.
+    context, made_at = message.context, _moment(message.payment.created_at)
+    at = min(_moment(context.received_at), made_at)
     method = _name(PaymentMethod.Name(context.instrument.method), "PAYMENT_METHOD_")
     key = "a key that was made for it" if context.idempotency_key_generated else "the key"
     text = f"{_money(context.amount)} by {method} was asked for, under {key}"
     text += f" {context.idempotency_key}."
     yield _Line(at, _Rank.ASKED, "gateway", text, context.request_id)
     for issue in context.issues:
-        text = f"{issue.field} came as {issue.raw!r} and was read as {issue.coerced!r}: "
-        text += f"{issue.message.rstrip('.')} ({issue.rule})."
+        text = f'{issue.field} came as "{issue.raw}" and was read as "{issue.coerced}":'
+        text += f" {issue.message.rstrip('.')} ({issue.rule})."
         yield _Line(at, _Rank.ASKED, "gateway", text, context.request_id)
 
 
-def _moved(transition: Transition) -> _Line:
-    cause = transition.cause.replace(":", " ", 1)
+def _moved(transition: Transition, names: Mapping[str, str]) -> _Line:
+    kind, _, cause_id = transition.cause.partition(":")
+    cause = names.get(cause_id, f"{kind} {cause_id}")
     move = (
         f"The payment was made, {transition.after.name}"
         if transition.before is None
