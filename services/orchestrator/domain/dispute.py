@@ -81,7 +81,13 @@ class Dispute:
         return Money.zero(self.amount.currency) if is_free else self.amount
 
     def with_fact(self, event: ProcessorEvent) -> "Dispute":
-        """The dispute with one more fact; the order in which facts come makes no difference."""
+        """The dispute with one more fact; the order in which facts come makes no difference.
+
+        Of two decisions that cannot both be, the one that was heard first stands.
+        """
+        decision = _DECISIONS.get(event.kind)
+        if decision is not None and self.is_closed and decision is not self.state:
+            return self
         told = replace(
             self,
             reason=self.reason or event.native_reason,
@@ -90,7 +96,6 @@ class Dispute:
             funds_reinstated=self.funds_reinstated
             or event.kind is FactKind.DISPUTE_FUNDS_REINSTATED,
         )
-        decision = _DECISIONS.get(event.kind)
         if decision is not None and not self.is_closed:
             told = replace(told, state=decision, closed_at=event.occurred_at)
         if event.fee is not None and event.fee.currency == self.fee.currency and self.fee.is_zero:

@@ -46,12 +46,12 @@ class Reimbursing(Disputing):
 
     def _hear_refund(self, event: ProcessorEvent, hold: Attempt, now: datetime) -> Heard:
         """What an event tells of a refund of a hold."""
-        attempt = self._paying_attempt(event)
-        if attempt is not None:
-            return self._hear_of_ours(attempt, event, now)
         found = self._part_named(event)
         if found is not None:
             return self._hear_of_part(*found, event, now)
+        attempt = self._paying_attempt(event)
+        if attempt is not None:
+            return self._hear_of_ours(attempt, event, now)
         return self._hear_of_another(hold, event, now)
 
     def _paying_attempt(self, event: ProcessorEvent) -> Attempt | None:
@@ -69,7 +69,7 @@ class Reimbursing(Disputing):
         return next(named, None)
 
     def _part_named(self, event: ProcessorEvent) -> Found | None:
-        """The part of a refund made at the processor, by its name there."""
+        """The part of a refund that is known by its name at the processor."""
         if event.object_id is None:
             return None
         name = (event.processor_id, event.object_id)
@@ -101,7 +101,9 @@ class Reimbursing(Disputing):
             was_doubtful = attempt.evidence is not None and part.state is RefundState.FAILED
             if was_doubtful and event.kind is FactKind.REFUND_SUCCEEDED:
                 # A person had to decide without knowing, and the processor knows better.
-                return self._hear_of_another(self._hold_of(attempt), event, now)
+                self._stand(now, needs_reconciliation=True)
+                heard = self._hear_of_another(self._hold_of(attempt), event, now)
+                return replace(heard, is_alarming=True)
             return self._hear_of_part(refund, part, event, now)
         if event.kind is FactKind.REFUND_FAILED and attempt.state is AttemptState.SUCCEEDED:
             self._stand(now, needs_reconciliation=True)
