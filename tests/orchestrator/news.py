@@ -13,7 +13,7 @@ from services.orchestrator.domain.attempt import Attempt, Execution
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.posting import Posting
-from services.orchestrator.domain.state import Operation
+from services.orchestrator.domain.state import Operation, PaymentState
 from services.orchestrator.translate.plan import plan_from_message
 from services.orchestrator.translate.request import request_from_message
 from tests.orchestrator.orders import execution
@@ -134,6 +134,11 @@ class Story:
         self.payment.settle(attempt.id, said, NOW, source)
         if self.payment.has_changes:
             self.save()
+
+
+def state_of(story: Story) -> PaymentState:
+    """Where the payment stands by now."""
+    return story.payment.state
 
 
 def booked(postings: Iterable[Posting]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.applied import Disposition, FactKind, Heard
 from services.orchestrator.domain.attempt import Execution, Redirect
 from services.orchestrator.domain.state import AttemptState, Operation, PaymentState, StepState
-from tests.orchestrator.news import HOLD, NOW, Story, asked, booked, fact, keys
+from tests.orchestrator.news import HOLD, NOW, Story, asked, booked, fact, keys, state_of
 from tests.plan_builder.orders import APPLE_PAY, CARD, money, part
 
 APPLIED, KNOWN = Disposition.APPLIED, Disposition.KNOWN
@@ -41,7 +41,7 @@ def _failed() -> Story:
         story.first.id, Execution(Outcome.FAILED, error_code=ErrorCode.DECLINED), NOW, "operator"
     )
     story.save()
-    assert story.payment.state is PaymentState.FAILED
+    assert state_of(story) is PaymentState.FAILED
     return story
 
 
@@ -56,7 +56,7 @@ def _voided() -> Story:
     story = _held()
     story.payment.void(NOW, "request:1")
     story.answer()
-    assert story.payment.state is PaymentState.VOIDED
+    assert state_of(story) is PaymentState.VOIDED
     return story
 
 
@@ -83,18 +83,18 @@ def test_authentication_is_completed_by_an_event() -> None:
     story = _challenged()
     assert story.hear(fact(FactKind.AUTHORIZED, 10_000)).disposition is APPLIED
     payment = story.payment
-    assert payment.state is PaymentState.AUTHORIZED
+    assert state_of(story) is PaymentState.AUTHORIZED
     assert (payment.standing.redirect, payment.standing.action_expires_at) == (None, None)
     assert [each.operation for each in payment.to_send] == [Operation.CAPTURE]
     story.answer()
-    assert payment.state is PaymentState.CAPTURED
+    assert state_of(story) is PaymentState.CAPTURED
 
 
 def test_a_failure_told_while_the_answer_is_out_leaves_the_failover_to_the_answer() -> None:
     story = Story(asked(processors=("simulated", "backup")))
     heard = story.hear(fact(FactKind.FAILED, attempt_id=story.first.id))
     assert heard.disposition is KNOWN
-    assert story.payment.state is PaymentState.CONFIRMING
+    assert state_of(story) is PaymentState.CONFIRMING
     failed = Execution(Outcome.FAILED, error_code=ErrorCode.NETWORK_FAILURE, failover_to="backup")
     story.payment.settle(story.first.id, failed, NOW)
     assert [each.processor_id for each in story.payment.to_send] == ["backup"]
@@ -111,7 +111,7 @@ def test_a_failure_settles_what_is_in_doubt_pending_or_waits_for_its_customer(
         FactKind.FAILED, error_code=ErrorCode.INSUFFICIENT_FUNDS, native_reason="insufficient"
     )
     assert story.hear(refused).disposition is APPLIED
-    assert story.payment.state is PaymentState.FAILED
+    assert state_of(story) is PaymentState.FAILED
     error = story.payment.standing.final_error
     assert error is not None
     assert (error.code, error.decline_code) == (ErrorCode.INSUFFICIENT_FUNDS, "insufficient")
@@ -134,7 +134,7 @@ def test_a_failure_from_before_the_hold_proves_nothing_of_a_capture_in_doubt() -
     capture = story.attempt(Operation.CAPTURE)
     assert story.hear(fact(FactKind.FAILED, attempt_id=story.first.id)).disposition is APPLIED
     assert story.payment.to_look_up(NOW) == (story.attempt(Operation.CAPTURE),)
-    assert story.payment.state is PaymentState.AUTHORIZED
+    assert state_of(story) is PaymentState.AUTHORIZED
     story.hear(fact(FactKind.FAILED, attempt_id=capture.id))
     assert story.attempt(Operation.CAPTURE).state is AttemptState.FAILED
 
@@ -143,7 +143,7 @@ def test_what_was_taken_before_the_answer_is_not_taken_again() -> None:
     story = Story(asked())
     heard = story.hear(fact(FactKind.CAPTURED, 10_000, attempt_id=story.first.id))
     assert heard.disposition is APPLIED
-    assert story.payment.state is PaymentState.CAPTURED
+    assert state_of(story) is PaymentState.CAPTURED
     assert story.payment.to_send == ()
     story.payment.settle(story.first.id, Execution(Outcome.SUCCEEDED, HOLD), NOW)
     assert not story.payment.has_changes
@@ -160,7 +160,7 @@ def test_a_hold_taken_at_the_processor_itself_is_taken(
     heard = story.hear(fact(FactKind.CAPTURED, taken_minor))
     assert (heard.disposition, heard.is_alarming) == (APPLIED, needs_a_person)
     payment = story.payment
-    assert payment.state is PaymentState.CAPTURED
+    assert state_of(story) is PaymentState.CAPTURED
     assert payment.total("captured") == money(taken_minor)
     assert payment.standing.needs_reconciliation is needs_a_person
     assert payment.to_send == ()
@@ -183,11 +183,11 @@ def test_a_capture_of_another_amount_is_recorded_as_it_happened() -> None:
 def test_a_part_of_a_split_taken_too_early_counts_once_the_rest_is_held() -> None:
     story = _split()
     assert story.hear(fact(FactKind.CAPTURED, 6_000)).disposition is APPLIED
-    assert story.payment.state is PaymentState.CONFIRMING
+    assert state_of(story) is PaymentState.CONFIRMING
     assert story.postings == []
     _answer(story, Outcome.SUCCEEDED, "pi_2")
     _answer(story, Outcome.SUCCEEDED, "pi_2")
-    assert story.payment.state is PaymentState.CAPTURED
+    assert state_of(story) is PaymentState.CAPTURED
     assert story.payment.total("captured") == money(10_000)
     assert keys(story.postings) == ["capture", "capture"]
     assert story.payment.total("platform_fee") == story.payment.plan.platform_fee  # type: ignore[union-attr]  # it is confirmed
@@ -197,7 +197,7 @@ def test_a_part_of_a_split_taken_too_early_is_returned_when_the_rest_fails() -> 
     story = _split(split_policy=SplitPolicy.ALL_OR_NOTHING)
     story.hear(fact(FactKind.CAPTURED, 6_000))
     _answer(story, Outcome.FAILED)
-    assert story.payment.state is PaymentState.FAILED
+    assert state_of(story) is PaymentState.FAILED
     assert [(each.operation, each.amount) for each in story.payment.to_send] == [
         (Operation.REFUND, money(6_000))
     ]
@@ -211,11 +211,11 @@ def test_what_the_processor_took_of_a_split_leaves_the_rest_to_the_merchant() ->
     _answer(story, Outcome.SUCCEEDED, "pi_2")
     story.hear(fact(FactKind.CAPTURED, 6_000))
     payment = story.payment
-    assert payment.state is PaymentState.AUTHORIZED
+    assert state_of(story) is PaymentState.AUTHORIZED
     assert (payment.total("captured"), payment.total("held")) == (money(6_000), money(4_000))
     payment.capture(None, NOW, "request:1")
     story.answer()
-    assert payment.state is PaymentState.CAPTURED
+    assert state_of(story) is PaymentState.CAPTURED
     assert payment.total("captured") == money(10_000)
 
 
@@ -224,7 +224,7 @@ def test_a_hold_that_comes_late_is_released_once() -> None:
     late = [fact(FactKind.AUTHORIZED, 10_000, attempt_id=story.first.id) for _ in range(3)]
     assert _dispositions(*map(story.hear, late)) == [APPLIED, STALE, STALE]
     assert [each.operation for each in story.payment.to_send] == [Operation.VOID]
-    assert story.payment.state is PaymentState.FAILED
+    assert state_of(story) is PaymentState.FAILED
     assert story.payment.standing.needs_reconciliation
     assert story.postings == []
     assert "PaymentSucceededLate" in story.told
@@ -243,7 +243,7 @@ def test_money_that_comes_late_is_returned_once_and_booked_both_ways(make: Any) 
     story.answer()
     assert booked(story.postings) == {}
     assert keys(story.postings) == ["late_success", "late_success_returned"]
-    assert story.payment.state is state
+    assert state_of(story) is state
     assert story.payment.standing.needs_reconciliation
 
 
@@ -260,7 +260,7 @@ def test_what_was_taken_while_it_is_being_released_is_returned() -> None:
     story.payment.void(NOW, "request:1")
     story.save()
     assert story.hear(fact(FactKind.CAPTURED, 10_000)).disposition is APPLIED
-    assert story.payment.state is PaymentState.VOIDED
+    assert state_of(story) is PaymentState.VOIDED
     assert story.payment.total("held") == money(0)
     story.answer()
     assert keys(story.postings) == ["late_success", "late_success_returned"]
@@ -273,7 +273,7 @@ def test_a_hold_that_is_gone_voids_the_payment(word: str, cause: str) -> None:
     payment.hear(fact(FactKind.CANCELED, native_reason=word), NOW)
     (voided,) = [each.event for each in payment.collect_changes().events]
     assert getattr(voided, "cause", None) == cause
-    assert payment.state is PaymentState.VOIDED
+    assert state_of(story) is PaymentState.VOIDED
     assert payment.total("held") == money(0)
     assert payment.to_send == ()
     assert story.hear(fact(FactKind.CANCELED)).disposition is KNOWN
@@ -287,7 +287,7 @@ def test_what_is_canceled_before_it_is_held_fails_and_an_older_hold_is_stale(
     waiting = Execution(outcome, reference=HOLD, redirect=REDIRECT)
     story.payment.settle(story.first.id, waiting, NOW)
     assert story.hear(fact(FactKind.CANCELED)).disposition is APPLIED
-    assert story.payment.state is PaymentState.FAILED
+    assert state_of(story) is PaymentState.FAILED
     assert story.hear(fact(FactKind.AUTHORIZED, 10_000)).disposition is STALE
     assert story.payment.to_send == ()
     assert not story.payment.standing.needs_reconciliation
@@ -299,14 +299,14 @@ def test_a_cancellation_waits_for_the_answer_that_is_out() -> None:
     assert story.hear(canceled).disposition is UNMATCHED
     story.answer()
     story.offer()
-    assert story.payment.state is PaymentState.VOIDED
+    assert state_of(story) is PaymentState.VOIDED
 
 
 def test_a_release_that_is_told_before_it_is_answered_is_done() -> None:
     story = _held()
     story.payment.void(NOW, "request:1")
     assert story.hear(fact(FactKind.CANCELED)).disposition is APPLIED
-    assert story.payment.state is PaymentState.VOIDED
+    assert state_of(story) is PaymentState.VOIDED
     assert story.payment.to_send == ()
     assert story.payment.steps[0].state is StepState.VOIDED
 
@@ -316,7 +316,7 @@ def test_a_hold_that_ran_out_before_it_was_taken_is_asked_about_no_more() -> Non
     story.answer()
     story.answer(Outcome.UNKNOWN)
     assert story.hear(fact(FactKind.CANCELED, native_reason="expired")).disposition is APPLIED
-    assert story.payment.state is PaymentState.VOIDED
+    assert state_of(story) is PaymentState.VOIDED
     assert story.payment.standing.in_doubt_since is None
     assert all(each.is_settled for each in story.payment.attempts)
 
@@ -324,15 +324,15 @@ def test_a_hold_that_ran_out_before_it_was_taken_is_asked_about_no_more() -> Non
 def test_a_cancellation_after_the_capture_is_stale() -> None:
     story = _captured()
     assert story.hear(fact(FactKind.CANCELED)).disposition is STALE
-    assert story.payment.state is PaymentState.CAPTURED
+    assert state_of(story) is PaymentState.CAPTURED
 
 
 def test_a_split_fails_when_one_hold_is_gone_before_the_other_is_made() -> None:
     story = _split()
     story.hear(fact(FactKind.CANCELED, native_reason="expired"))
-    assert story.payment.state is PaymentState.CONFIRMING
+    assert state_of(story) is PaymentState.CONFIRMING
     _answer(story, Outcome.SUCCEEDED, "pi_2")
-    assert story.payment.state is PaymentState.FAILED
+    assert state_of(story) is PaymentState.FAILED
     assert [(each.operation, each.hold) for each in story.payment.to_send] == [
         (Operation.VOID, "pi_2")
     ]
@@ -364,7 +364,7 @@ def test_an_amount_in_another_currency_is_for_a_person_to_look_at() -> None:
     story = _held()
     heard = story.hear(fact(FactKind.CAPTURED, amount=money(10_000, "EUR")))
     assert (heard.disposition, heard.is_alarming) == (Disposition.IGNORED, True)
-    assert story.payment.state is PaymentState.AUTHORIZED
+    assert state_of(story) is PaymentState.AUTHORIZED
     assert story.payment.standing.needs_reconciliation
 
 
@@ -372,7 +372,7 @@ def test_less_than_was_asked_for_is_not_what_was_asked_for() -> None:
     story = Story(asked())
     heard = story.hear(fact(FactKind.AUTHORIZED, 9_000, attempt_id=story.first.id))
     assert heard.disposition is Disposition.IGNORED
-    assert story.payment.state is PaymentState.CONFIRMING
+    assert state_of(story) is PaymentState.CONFIRMING
     assert story.payment.standing.needs_reconciliation
 
 

@@ -24,6 +24,7 @@ from tests.orchestrator.news import (
     fact,
     keys,
     refund_fact,
+    state_of,
 )
 from tests.plan_builder.orders import MERCHANT, money
 
@@ -39,7 +40,7 @@ def _captured() -> Story:
     story = Story(asked())
     story.answer()
     story.answer()
-    assert story.payment.state is PaymentState.CAPTURED
+    assert state_of(story) is PaymentState.CAPTURED
     return story
 
 
@@ -114,10 +115,10 @@ def test_refunds_made_at_the_processor_are_recorded_up_to_all_there_was() -> Non
     story = _captured()
     assert story.hear(refund_fact(PAID, 3_000)).disposition is APPLIED
     assert story.hear(refund_fact(PAID, 3_000)).disposition is KNOWN
-    assert story.payment.state is PaymentState.CAPTURED
+    assert state_of(story) is PaymentState.CAPTURED
     assert story.hear(refund_fact(PAID, 7_000, "re_2")).disposition is APPLIED
     payment = story.payment
-    assert payment.state is PaymentState.REFUNDED
+    assert state_of(story) is PaymentState.REFUNDED
     assert payment.steps[0].state is StepState.REFUNDED
     assert payment.total("fee_kept") == money(0)
     assert not payment.standing.needs_reconciliation
@@ -161,14 +162,14 @@ def test_a_refund_at_the_processor_beyond_what_was_left_is_excess() -> None:
 def test_a_refund_that_comes_back_after_it_was_paid_is_booked_back_once() -> None:
     story, refund = _refunding(10_000)
     story.hear(_ours(story, PAID, 10_000))
-    assert story.payment.state is PaymentState.REFUNDED
+    assert state_of(story) is PaymentState.REFUNDED
     before = booked(story.postings[:1])
     returned = fact(FAILED, 10_000, object_id="re_1", error_code=ErrorCode.PROCESSING_ERROR)
     heard = story.hear(returned)
     assert (heard.disposition, heard.is_alarming) == (APPLIED, True)
     assert story.hear(_ours(story, FAILED, 10_000)).disposition is KNOWN
     payment = story.payment
-    assert payment.state is PaymentState.REFUNDED, "there is no way back"
+    assert state_of(story) is PaymentState.REFUNDED, "there is no way back"
     assert payment.steps[0].state is StepState.CAPTURED
     assert payment.total("refundable") == money(10_000)
     assert payment.standing.needs_reconciliation
@@ -203,7 +204,7 @@ def test_refunds_and_disputes_are_early_until_the_capture_is_known() -> None:
     story.hear(*early)
     story.answer()
     story.offer()
-    assert story.payment.state is PaymentState.DISPUTED
+    assert state_of(story) is PaymentState.DISPUTED
     assert _reserved(story) == (3_000, 0)
 
 
@@ -222,7 +223,7 @@ def test_a_lost_dispute_is_booked_as_the_chart_of_the_ledger_says() -> None:
     story = _captured()
     fee = money(1_500)
     story.hear(dispute_fact(FactKind.DISPUTE_OPENED))
-    assert story.payment.state is PaymentState.DISPUTED
+    assert state_of(story) is PaymentState.DISPUTED
     story.hear(dispute_fact(FactKind.DISPUTE_FUNDS_WITHDRAWN, fee=fee))
     assert story.payment.total("disputed") == money(5_000)
     assert story.payment.total("refundable") == money(5_000)
@@ -247,12 +248,12 @@ def test_a_won_dispute_frees_its_amount_and_the_payment_stays_disputed() -> None
     ):
         assert story.hear(dispute_fact(kind)).disposition is APPLIED
         assert story.hear(dispute_fact(kind)).disposition is KNOWN
-    assert story.payment.state is PaymentState.DISPUTED
+    assert state_of(story) is PaymentState.DISPUTED
     assert story.payment.total("refundable") == money(10_000)
     assert booked(story.postings[1:]) == {}
     story.payment.refund(None, "", "ref-1", NOW)
     story.finish()
-    assert story.payment.state is PaymentState.DISPUTED
+    assert state_of(story) is PaymentState.DISPUTED
     assert story.payment.total("refunded") == money(10_000)
 
 
@@ -262,7 +263,7 @@ def test_a_dispute_of_what_was_refunded_is_excess_and_the_payment_stays_refunded
     heard = story.hear(dispute_fact(FactKind.DISPUTE_OPENED))
     assert (heard.disposition, heard.is_alarming) == (APPLIED, True)
     payment = story.payment
-    assert payment.state is PaymentState.REFUNDED
+    assert state_of(story) is PaymentState.REFUNDED
     assert payment.total("excess") == payment.disputes[0].excess == money(5_000)
     assert payment.standing.needs_reconciliation
     story.hear(dispute_fact(FactKind.DISPUTE_WON))
@@ -287,7 +288,7 @@ def test_a_dispute_of_what_came_late_is_recorded_as_excess() -> None:
     story.hear(fact(FactKind.CAPTURED, 10_000, **named))
     heard = story.hear(dispute_fact(FactKind.DISPUTE_OPENED, **named))
     assert heard.is_alarming
-    assert story.payment.state is PaymentState.FAILED
+    assert state_of(story) is PaymentState.FAILED
     assert story.payment.disputes[0].excess == money(5_000)
 
 
