@@ -91,13 +91,13 @@ class Desks:
         self._open(
             desk, change, {"request_id": command.request_id, "merchant_id": command.merchant_id}
         )
-        return await self._answer(change, command)
+        return await self._answer(payment.id, change, command)
 
     async def order(self, payment_id: PaymentId, command: Command, change: Change) -> Answer:
         """Have an order carried out for a payment, and return what its caller is told."""
         change = replace(change, command=command, merchant_id=command.merchant_id)
         self._put(payment_id, change)
-        return await self._answer(change, command)
+        return await self._answer(payment_id, change, command)
 
     async def change(self, payment_id: PaymentId, change: Change) -> Written:
         """Have something done to a payment, and return what committing it came to."""
@@ -140,15 +140,17 @@ class Desks:
         if self._desks.get(desk.payment_id) is desk:
             del self._desks[desk.payment_id]
 
-    async def _answer(self, change: Change, command: Command) -> Answer:
+    async def _answer(self, payment_id: PaymentId, change: Change, command: Command) -> Answer:
         with self._callers.waiting(command) as told:
             written = await asyncio.shield(change.done)
             if isinstance(written, Answer):
                 return written
             assert isinstance(written, Saved), "an order is no event"
-            return await self._decided(command, told)
+            return await self._decided(payment_id, command, told)
 
-    async def _decided(self, command: Command, told: "asyncio.Future[Answer]") -> Answer:
+    async def _decided(
+        self, payment_id: PaymentId, command: Command, told: "asyncio.Future[Answer]"
+    ) -> Answer:
         """What is decided here, or meanwhile by another process that drives the payment."""
         pause_seconds = _FIRST_LOOK_SECONDS
         while True:
@@ -156,9 +158,16 @@ class Desks:
             if done:
                 return told.result()
             pause_seconds = min(pause_seconds * 2, _LONGEST_LOOK_SECONDS)
+            if self._is_driven_here(payment_id):
+                # Nobody else decides then, and under load every look would make all wait longer.
+                continue
             record = await self._look(command)
             if record is not None and record.answer is not None:
                 return replace(record.answer, replayed=False)
+
+    def _is_driven_here(self, payment_id: PaymentId) -> bool:
+        desk = self._desks.get(payment_id)
+        return desk is not None and desk.epoch > 0
 
     async def _look(self, command: Command) -> KeyRecord | None:
         try:
