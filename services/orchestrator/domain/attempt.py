@@ -117,6 +117,8 @@ class Order:
     alternatives: tuple[str, ...]
     failover_on_soft_decline: bool
     refund_id: RefundId | None
+    sent_before: bool = False
+    """Whether somebody may have sent it already: then only a definite answer ends it."""
 
 
 # A hold that could not be released may still stand.

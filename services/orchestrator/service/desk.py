@@ -363,11 +363,7 @@ class Desk:
         found = await self._means.router.look_up(order)
         if found.outcome is not Outcome.UNKNOWN:
             return found
-        execution = await self._means.router.execute(order)
-        if execution.outcome is Outcome.FAILED and execution.is_retryable:
-            # That this request did not get through says nothing about the one before.
-            return replace(execution, outcome=Outcome.UNKNOWN, failover_to=None)
-        return execution
+        return await self._means.router.execute(replace(order, sent_before=True))
 
     def _now(self) -> datetime:
         return self._means.clock.now()

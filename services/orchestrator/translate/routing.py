@@ -31,6 +31,7 @@ def execute_request(order: Order) -> ExecuteAttemptRequest:
         retry_policy=retry_policy_message(order.retry_policy),
         alternative_processor_ids=order.alternatives,
         failover_on_soft_decline=order.failover_on_soft_decline,
+        may_have_been_sent=order.sent_before,
     )
     request.timeout.FromTimedelta(order.timeout)
     return request
@@ -78,9 +79,9 @@ def execution_from_response(response: ExecuteAttemptResponse) -> Execution:
 def execution_without_answer(order: Order, error: SwitchyardError) -> Execution:
     """What it means for an attempt that RouterService itself failed to answer.
 
-    Only an order that it refuses as no order was certainly not sent.
+    Only an order that it refuses as no order was certainly not sent, unless that was so before.
     """
-    is_refusal = isinstance(error, InvalidArgument)
+    is_refusal = isinstance(error, InvalidArgument) and not order.sent_before
     outcome = Outcome.FAILED if is_refusal else Outcome.UNKNOWN
     code = ErrorCode.PROCESSING_ERROR if is_refusal else ErrorCode.TIMEOUT
     response = ExecuteAttemptResponse()
