@@ -28,7 +28,7 @@ _OFFENCES = {
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for name in ("services", "cli", "sandbox", "gen", ".importlinter"):
+    for name in ("services", "cli", "gateway", "sandbox", "gen", ".importlinter"):
         source = _ROOT / name
         if source.is_dir():
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

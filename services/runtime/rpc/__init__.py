@@ -11,6 +11,7 @@ from services.runtime.rpc.client import (
     connect,
     connect_in_process,
 )
+from services.runtime.rpc.deadline import begin_deadline
 from services.runtime.rpc.errors import ChannelError
 from services.runtime.rpc.middleware import Middleware
 from services.runtime.rpc.registry import Registry
@@ -26,6 +27,7 @@ __all__ = [
     "Registry",
     "ServerLimits",
     "ServerTls",
+    "begin_deadline",
     "connect",
     "connect_in_process",
     "error_from_rpc",

@@ -16,7 +16,6 @@ from gateway.reading import (
 from services.kernel.errors import Reason
 from services.kernel.money import Currency, Money
 from tests.gateway.reading.requests import (
-    CALLER,
     KEYED,
     PAYMENT_ID,
     USD,

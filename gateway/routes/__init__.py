@@ -1,0 +1,1 @@
+"""The addresses: each room declares its operations and answers them."""
