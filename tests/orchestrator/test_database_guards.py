@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from payments.core.v1.operation_pb2 import Operation
+from payments.orchestrator.v1.orchestrator_service_pb2 import RefundPaymentRequest
 
 from services.orchestrator.domain.state import ALLOWED_MOVES, PaymentState
 from services.runtime.database import Connection
 from tests.conftest import DatabaseUrls
 from tests.orchestrator.conftest import House, ScriptedHouse
-from tests.orchestrator.orders import execution
+from tests.orchestrator.orders import about, execution
 from tests.router.attempts import unknown
 
 _MOVE = """
@@ -139,6 +140,40 @@ async def test_no_more_goes_back_than_was_captured(
     with pytest.raises(asyncpg.CheckViolationError, match="steps_headroom"):
         await connection.execute(f"update payments.steps set {change}")
     await connection.execute("update payments.steps set disputed = captured + 1, excess = 1")
+
+
+async def test_the_fee_that_goes_back_is_at_most_the_fee(
+    house: House, connection: Connection
+) -> None:
+    await house.execute(execution())
+    with pytest.raises(asyncpg.CheckViolationError, match="steps_fee_returned"):
+        await connection.execute("update payments.steps set fee_returned = platform_fee + 1")
+
+
+async def test_what_has_ended_ends_once(house: House, connection: Connection) -> None:
+    payment = await house.execute(execution())
+    await house.stub.RefundPayment(RefundPaymentRequest(**about(payment, "refund-1")))
+    for table in ("attempts", "refunds", "refund_parts"):
+        with pytest.raises(asyncpg.CheckViolationError, match="ends once"):
+            await connection.execute(
+                f"update payments.{table} set state = 'failed'"  # noqa: S608 -- a name from above
+            )
+
+
+async def test_a_part_of_a_refund_has_one_attempt(house: House, connection: Connection) -> None:
+    payment = await house.execute(execution())
+    await house.stub.RefundPayment(RefundPaymentRequest(**about(payment, "refund-1")))
+    with pytest.raises(asyncpg.UniqueViolationError, match="attempts_one_a_part"):
+        await connection.execute(
+            """
+            insert into payments.attempts (id, payment_id, step_id, number, operation, processor_id,
+                   amount, processor_reference, idempotency_key, key_expires_at, state, created_at,
+                   part_id)
+            select gen_random_uuid(), payment_id, step_id, 99, operation, processor_id, amount,
+                   processor_reference, 'another', now(), 'open', now(), part_id
+              from payments.attempts where part_id is not null
+            """
+        )
 
 
 async def test_an_answer_never_changes(house: House, connection: Connection) -> None:
