@@ -63,7 +63,7 @@ class Entry(NamedTuple):
     """What was drawn at one moment, or up to it in one sub-window."""
 
     at_us: int
-    count: int
+    call_count: int
     amount_minor: int
 
 
@@ -72,7 +72,7 @@ class Tally:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._entries = deque(entries)
-        self._count = sum(entry.count for entry in self._entries)
+        self._count = sum(entry.call_count for entry in self._entries)
         self._amount_minor = sum(entry.amount_minor for entry in self._entries)
 
     @property
@@ -90,7 +90,7 @@ class Tally:
         if count_over <= 0 and amount_over <= 0:
             return None
         for entry in self._entries:
-            count_over -= entry.count
+            count_over -= entry.call_count
             amount_over -= entry.amount_minor
             if count_over <= 0 and amount_over <= 0:
                 return entry.at_us + quota.window_us - now_us
@@ -104,7 +104,7 @@ class Tally:
         sub_window_us = draw.quota.sub_window_us
         if newest is not None and newest.at_us // sub_window_us == at_us // sub_window_us:
             self._entries.pop()
-            count, amount_minor = count + newest.count, amount_minor + newest.amount_minor
+            count, amount_minor = count + newest.call_count, amount_minor + newest.amount_minor
         self._entries.append(Entry(at_us, count, amount_minor))
         self._count += 1
         self._amount_minor += draw.amount_minor
@@ -112,7 +112,7 @@ class Tally:
     def _forget(self, until_us: int) -> None:
         while self._entries and self._entries[0].at_us <= until_us:
             gone = self._entries.popleft()
-            self._count -= gone.count
+            self._count -= gone.call_count
             self._amount_minor -= gone.amount_minor
 
 

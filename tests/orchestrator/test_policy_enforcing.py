@@ -1,0 +1,438 @@
+"""Payments held to their merchant's policy, through the real store and beside other processes."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from payments.config.v1 import merchant_config_pb2 as config_pb
+from payments.core.v1.operation_pb2 import Operation
+from payments.core.v1.payment_method_pb2 import PAYMENT_METHOD_APPLE_PAY, PAYMENT_METHOD_CARD
+from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
+from payments.orchestrator.v1.payment_pb2 import PaymentState
+from payments.result.v1.composite_result_pb2 import StepState
+from payments.result.v1.result_pb2 import Result
+
+from services.kernel.context import SplitPolicy
+from services.kernel.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Reason,
+    ResourceExhausted,
+    SwitchyardError,
+    Unavailable,
+)
+from services.kernel.ids import ApiKeyId, MerchantId
+from services.kernel.outcome import ErrorCode
+from services.orchestrator.store.policy import QuotaRows
+from services.runtime.rpc import error_from_rpc, typed_errors
+from tests.orchestrator.conftest import House, ScriptedHouse, running_house, simulated
+from tests.orchestrator.orders import about, execution, succeeded
+from tests.orchestrator.policies import attempts, usd, velocity
+from tests.plan_builder.orders import APPLE_PAY, CARD, part
+from tests.router.attempts import failed
+
+AUTHORIZE = Operation.OPERATION_AUTHORIZE
+USER = config_pb.VELOCITY_SCOPE_USER
+ALL = config_pb.VELOCITY_SCOPE_MERCHANT
+_TABLES = ("payments", "idempotency", "attempts", "transitions", "plans")
+
+
+async def _refused(call: Awaitable[Any]) -> SwitchyardError:
+    with pytest.raises(SwitchyardError) as refused, typed_errors():
+        await call
+    return refused.value
+
+
+async def _count(house: House) -> list[int]:
+    return [await house.count(table) for table in _TABLES]
+
+
+async def _used_up(house: House, **said: Any) -> None:
+    for number in range(5):
+        await house.execute(execution(f"key-{number}", **{"user_id": "ada", **said}))
+
+
+def wanted(key: str, **said: Any) -> pb.CreatePaymentRequest:
+    order = execution(key, **said)
+    return pb.CreatePaymentRequest(idempotency_key=key, context=order.context)
+
+
+async def test_a_sixth_attempt_within_an_hour_is_refused_and_writes_nothing(house: House) -> None:
+    await _used_up(house)
+    before = await _count(house)
+    calls = list(house.calls)
+    refused = await _refused(house.execute(execution("key-6", user_id="ada")))
+    assert isinstance(refused, ResourceExhausted)
+    assert refused.reason is Reason.RATE_LIMITED
+    assert refused.details["rule"] == "attempts.per_user"
+    assert refused.retry_after is not None
+    assert timedelta(minutes=58) < refused.retry_after <= timedelta(hours=1)
+    assert await _count(house) == before
+    assert house.calls == calls
+    # The key was not taken: the same call goes through once there is room.
+    await house.configure(
+        config_pb.MerchantSettings(attempt_limits=config_pb.AttemptLimits(per_user=attempts(6)))
+    )
+    assert (await house.execute(execution("key-6", user_id="ada"))).id
+
+
+async def test_declines_count_and_repeats_do_not(house: House) -> None:
+    card = "pm_card_chargeDeclined"
+    await _used_up(house, card=card)
+    for number in range(5):
+        answer = await house.stub.ExecutePlan(execution(f"key-{number}", user_id="ada", card=card))
+        assert answer.replayed
+        assert answer.payment.state == PaymentState.PAYMENT_STATE_FAILED
+    refused = await _refused(house.execute(execution("key-6", user_id="ada", card=card)))
+    assert refused.reason is Reason.RATE_LIMITED
+
+
+async def test_another_user_and_the_same_user_elsewhere_have_attempts_of_their_own(
+    house: House,
+) -> None:
+    await _used_up(house)
+    await house.execute(execution("bob", user_id="bob"))
+    elsewhere = execution("elsewhere", user_id="ada")
+    elsewhere.context.merchant_id = elsewhere.plan.merchant_id = MerchantId.new()
+    await house.execute(elsewhere)
+    await house.execute(execution("nobody"))
+
+
+async def test_creating_and_confirming_are_two_attempts(house: House) -> None:
+    for number in range(2):
+        made = await house.stub.CreatePayment(wanted(f"made-{number}", user_id="ada"))
+        confirm = pb.ConfirmPaymentRequest(**about(made.payment, f"confirmed-{number}"))
+        confirmed = await house.stub.ConfirmPayment(confirm, timeout=60)
+        assert confirmed.payment.state == PaymentState.PAYMENT_STATE_CAPTURED
+        assert (await house.stub.ConfirmPayment(confirm, timeout=60)).replayed
+    made = await house.stub.CreatePayment(wanted("made-5", user_id="ada"))
+    confirm = pb.ConfirmPaymentRequest(**about(made.payment, "confirmed-5"))
+    assert (await _refused(house.stub.ConfirmPayment(confirm))).reason is Reason.RATE_LIMITED
+    payment = await house.get(made.payment.id)
+    assert payment.state == PaymentState.PAYMENT_STATE_CREATED
+    assert payment.version == made.payment.version
+    refused = await _refused(house.stub.CreatePayment(wanted("made-6", user_id="ada")))
+    assert refused.reason is Reason.RATE_LIMITED
+
+
+async def test_without_a_user_the_api_key_counts_if_it_has_a_limit(house: House) -> None:
+    one, other = ApiKeyId.new(), ApiKeyId.new()
+    for number in range(6):
+        await house.execute(execution(f"free-{number}", api_key_id=one))
+    assert await house.count("quotas") == 0
+    limits = config_pb.AttemptLimits(per_api_key=attempts(2))
+    await house.configure(config_pb.MerchantSettings(attempt_limits=limits))
+    for number in range(2):
+        await house.execute(execution(f"bound-{number}", api_key_id=one))
+    refused = await _refused(house.execute(execution("bound-3", api_key_id=one)))
+    assert refused.details["rule"] == "attempts.per_api_key"
+    await house.execute(execution("other", api_key_id=other))
+    await house.execute(execution("ada", api_key_id=one, user_id="ada"))
+
+
+async def test_who_waits_as_long_as_told_gets_through(house: House) -> None:
+    limits = config_pb.AttemptLimits(per_user=attempts(2, timedelta(seconds=1.5)))
+    await house.configure(config_pb.MerchantSettings(attempt_limits=limits))
+    for number in range(2):
+        await house.stub.CreatePayment(wanted(f"key-{number}", user_id="ada"))
+    refused = await _refused(house.stub.CreatePayment(wanted("key-3", user_id="ada")))
+    assert refused.retry_after is not None
+    assert timedelta(0) < refused.retry_after <= timedelta(seconds=1.5)
+    await asyncio.sleep(refused.retry_after.total_seconds())
+    await house.stub.CreatePayment(wanted("key-3", user_id="ada"))
+
+
+async def test_of_a_hundred_at_once_in_two_processes_exactly_five_get_through(
+    application_url: str,
+) -> None:
+    async with (
+        running_house(application_url, simulated()) as first,
+        running_house(application_url, simulated()) as second,
+    ):
+        orders = [
+            house.execute(execution(f"order-{number}", user_id="ada"))
+            for number in range(100)
+            for house in [(first, second)[number % 2]]
+        ]
+        answers = await asyncio.gather(*orders, return_exceptions=True)
+        refusals = [error_from_rpc(each) for each in answers if isinstance(each, Exception)]  # type: ignore[arg-type]  # no other error is expected
+        assert len(refusals) == 95
+        assert {refusal.reason for refusal in refusals} == {Reason.RATE_LIMITED}
+        assert await first.count("payments") == await first.count("idempotency") == 5
+        (row,) = await first.rows(
+            "select jsonb_array_length(entries) as drawn from payments.quotas"
+        )
+        assert row["drawn"] <= 5
+
+
+async def test_many_users_at_once_in_two_processes_each_get_their_five(
+    application_url: str,
+) -> None:
+    async with (
+        running_house(application_url, simulated()) as first,
+        running_house(application_url, simulated()) as second,
+    ):
+        orders = [
+            house.stub.CreatePayment(wanted(f"{user} {number}", user_id=user))
+            for number in range(14)
+            for user in ("ada", "bob", "eve", "joe", "kim", "lea", "mia")
+            for house in [(first, second)[number % 2]]
+        ]
+        answers = await asyncio.gather(*orders, return_exceptions=True)
+        assert sum(isinstance(each, pb.CreatePaymentResponse) for each in answers) == 35
+        rows = await first.rows("select user_id, count(*) from payments.payments group by 1")
+        assert {row["count"] for row in rows} == {5}
+        assert len(rows) == 7
+
+
+async def test_money_is_bounded_by_user_and_by_merchant(house: House) -> None:
+    limits = [velocity(USER, max_minor=25_000), velocity(ALL, max_count=3)]
+    await house.configure(config_pb.MerchantSettings(velocity_limits=limits))
+    await house.execute(execution("a-1", user_id="ada"))
+    await house.execute(execution("a-2", user_id="ada"))
+    refused = await _refused(house.execute(execution("a-3", user_id="ada")))
+    assert refused.reason is Reason.RATE_LIMITED
+    assert refused.details["rule"] == "velocity.user.3600s.USD"
+    assert refused.details["max_amount_minor"] == "25000"
+    await house.execute(execution("a-4", user_id="ada", amount_minor=5_000))
+    refused = await _refused(house.execute(execution("b-1", user_id="bob")))
+    assert refused.details["rule"] == "velocity.merchant.3600s"
+    assert await house.count("payments") == 3
+
+
+async def test_a_payment_that_is_only_wanted_moves_no_money_and_draws_none(house: House) -> None:
+    limits = [velocity(ALL, max_count=1)]
+    await house.configure(config_pb.MerchantSettings(velocity_limits=limits))
+    made = [await house.stub.CreatePayment(wanted(f"made-{number}")) for number in range(3)]
+    first = pb.ConfirmPaymentRequest(**about(made[0].payment, "first"))
+    assert (await house.stub.ConfirmPayment(first, timeout=60)).payment.id
+    second = pb.ConfirmPaymentRequest(**about(made[1].payment, "second"))
+    refused = await _refused(house.stub.ConfirmPayment(second))
+    assert refused.details["rule"] == "velocity.merchant.3600s"
+
+
+async def test_money_of_many_at_once_never_exceeds_what_is_allowed(application_url: str) -> None:
+    settings = config_pb.MerchantSettings(velocity_limits=[velocity(ALL, max_minor=10_000)])
+    async with (
+        running_house(application_url, simulated()) as first,
+        running_house(application_url, simulated()) as second,
+    ):
+        for house in (first, second):
+            await house.configure(settings)
+        orders = [
+            house.execute(execution(f"order-{number}", amount_minor=700 + number))
+            for number in range(60)
+            for house in [(first, second)[number % 2]]
+        ]
+        await asyncio.gather(*orders, return_exceptions=True)
+        (row,) = await first.rows("select sum(amount)::bigint as paid from payments.payments")
+        # What is left is less than the largest of them.
+        assert 10_000 - 760 < row["paid"] <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        (
+            config_pb.MerchantSettings(allowed_methods=[PAYMENT_METHOD_APPLE_PAY]),
+            "methods.allowed",
+        ),
+        (
+            config_pb.MerchantSettings(
+                amount_limits=[config_pb.AmountLimit(max_amount=usd(9_999))]
+            ),
+            "limits.max_amount",
+        ),
+    ],
+)
+async def test_what_is_forbidden_is_refused_before_anything_is_written_but_repeats_are_answered(
+    house: House, settings: config_pb.MerchantSettings, rule: str
+) -> None:
+    first = await house.execute(execution("first"))
+    await house.configure(settings)
+    before = await _count(house)
+    for call in (
+        house.execute(execution("second")),
+        house.stub.CreatePayment(wanted("third")),
+    ):
+        refused = await _refused(call)
+        assert isinstance(refused, FailedPrecondition)
+        assert refused.reason is Reason.POLICY_VIOLATED
+        assert [each.rule for each in refused.violations] == [rule]
+    assert await _count(house) == before
+    again = await house.stub.ExecutePlan(execution("first"))
+    assert again.replayed
+    assert again.payment == first
+    other_body = await _refused(house.execute(execution("first", amount_minor=10_001)))
+    assert other_body.reason is Reason.IDEMPOTENCY_KEY_REUSED
+
+
+async def test_more_than_can_be_booked_is_refused(house: House) -> None:
+    for call in (
+        house.execute(execution(amount_minor=10**15 + 1)),
+        house.stub.CreatePayment(wanted("made", amount_minor=10**15 + 1)),
+    ):
+        refused = await _refused(call)
+        assert isinstance(refused, InvalidArgument)
+        assert refused.reason is Reason.AMOUNT_INVALID
+    assert await house.count("payments") == 0
+
+
+async def test_without_a_policy_to_read_nothing_begins_and_repeats_are_answered(
+    house: House,
+) -> None:
+    first = await house.execute(execution("first"))
+    house.configs.is_away = True
+    elsewhere = execution("elsewhere")
+    elsewhere.context.merchant_id = elsewhere.plan.merchant_id = MerchantId.new()
+    assert isinstance(await _refused(house.execute(elsewhere)), Unavailable)
+    assert await house.count("payments") == 1
+    house.policies._policies.clear()
+    assert (await house.stub.ExecutePlan(execution("first"))).payment == first
+
+
+def _split(key: str = "split", **changed: Any) -> pb.ExecutePlanRequest:
+    """60.00 by Apple Pay and 40.00 by card, which may take the whole."""
+    order = execution(key, steps=(part(APPLE_PAY, 6_000), part(CARD)), **changed)
+    for step in order.plan.steps:
+        step.instrument.token = "pm_card_visa"  # noqa: S105 -- a test token's public name
+    return order
+
+
+def _forbidding(house: House, settings: config_pb.MerchantSettings) -> Any:
+    async def answer() -> Result:
+        await house.configure(settings)
+        return succeeded("pi_1")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "voids"),
+    [
+        (SplitPolicy.ALL_OR_NOTHING, PaymentState.PAYMENT_STATE_FAILED, 1),
+        (SplitPolicy.PARTIAL, PaymentState.PAYMENT_STATE_CAPTURED, 0),
+    ],
+)
+async def test_a_step_that_is_forbidden_meanwhile_fails_and_is_not_sent(
+    scripted: ScriptedHouse, policy: SplitPolicy, state: PaymentState.ValueType, voids: int
+) -> None:
+    house, processors = scripted.house, scripted.processors
+    settings = config_pb.MerchantSettings(allowed_methods=[PAYMENT_METHOD_APPLE_PAY])
+    processors.script(AUTHORIZE, _forbidding(house, settings))
+    payment = await house.execute(_split(split_policy=policy))
+    assert processors.count(AUTHORIZE) == 1
+    assert payment.state == state
+    steps = payment.result.step_results
+    assert steps[1].state == StepState.STEP_STATE_FAILED
+    assert payment.result.final_error.step_index == 1
+    assert payment.result.final_error.user_message == ErrorCode.PROCESSING_ERROR.user_message
+    async with asyncio.timeout(30):
+        while processors.count(Operation.OPERATION_VOID) < voids:  # noqa: ASYNC110 -- it follows
+            await asyncio.sleep(0.01)
+    rows = await house.rows("select operation, state from payments.attempts order by number")
+    assert [tuple(row) for row in rows[:2]] == [
+        ("authorize", "succeeded"),
+        ("authorize", "failed"),
+    ]
+
+
+async def test_a_step_below_the_least_that_is_allowed_by_then_is_not_sent(
+    scripted: ScriptedHouse,
+) -> None:
+    house, processors = scripted.house, scripted.processors
+    least = config_pb.AmountLimit(method=PAYMENT_METHOD_CARD, min_amount=usd(4_001))
+    processors.script(AUTHORIZE, _forbidding(house, config_pb.MerchantSettings()))
+    processors.script(AUTHORIZE, succeeded("pi_2"))
+    assert (await house.execute(_split())).state == PaymentState.PAYMENT_STATE_CAPTURED
+    processors.script(
+        AUTHORIZE, _forbidding(house, config_pb.MerchantSettings(amount_limits=[least]))
+    )
+    payment = await house.execute(_split("another"))
+    assert payment.state == PaymentState.PAYMENT_STATE_FAILED
+    assert processors.count(AUTHORIZE) == 3
+
+
+async def test_what_is_held_is_taken_and_given_back_whatever_is_forbidden_by_then(
+    house: House,
+) -> None:
+    payment = await house.execute(execution())
+    nothing = config_pb.MerchantSettings(
+        allowed_methods=[PAYMENT_METHOD_APPLE_PAY],
+        velocity_limits=[velocity(ALL, max_minor=1)],
+    )
+    await house.configure(nothing)
+    answer = await house.stub.RefundPayment(
+        pb.RefundPaymentRequest(**about(payment, "refund"), amount=usd(10_000))
+    )
+    assert answer.payment.state == PaymentState.PAYMENT_STATE_REFUNDED
+
+
+async def test_another_processor_is_asked_only_while_the_policy_allows_it(
+    scripted: ScriptedHouse,
+) -> None:
+    house, processors = scripted.house, scripted.processors
+    settings = config_pb.MerchantSettings(allowed_methods=[PAYMENT_METHOD_APPLE_PAY])
+
+    async def declined() -> Result:
+        await house.configure(settings)
+        return failed(ErrorCode.PROCESSING_ERROR)
+
+    # The router tries three times before it names another one.
+    processors.script(AUTHORIZE, declined, declined, declined)
+    payment = await house.execute(execution(processors=("simulated", "another")))
+    assert payment.state == PaymentState.PAYMENT_STATE_FAILED
+    rows = await house.rows("select processor_id, state from payments.attempts order by number")
+    assert [tuple(row) for row in rows] == [("simulated", "failed"), ("another", "failed")]
+    assert {request.attempt.processor_id for _, request in processors.asked} == {"simulated"}
+
+
+async def test_a_policy_that_cannot_be_read_holds_up_nothing_that_was_admitted(
+    scripted: ScriptedHouse,
+) -> None:
+    house, processors = scripted.house, scripted.processors
+
+    async def away() -> Result:
+        house.configs.is_away = True
+        house.policies._policies.clear()
+        return succeeded("pi_1")
+
+    processors.script(AUTHORIZE, away, succeeded("pi_2"))
+    payment = await house.execute(_split())
+    assert payment.state == PaymentState.PAYMENT_STATE_CAPTURED
+    assert payment.result.step_results[1].state == StepState.STEP_STATE_CAPTURED
+
+
+async def test_what_is_over_is_forgotten_and_what_is_not_is_kept(house: House) -> None:
+    limits = config_pb.AttemptLimits(per_user=attempts(5, timedelta(milliseconds=1)))
+    await house.configure(config_pb.MerchantSettings(attempt_limits=limits))
+    await house.stub.CreatePayment(wanted("brief", user_id="ada"))
+    await house.configure(config_pb.MerchantSettings())
+    await house.stub.CreatePayment(wanted("long", user_id="bob"))
+    await asyncio.sleep(0.01)
+    assert await QuotaRows(house.database).forget_some() is False
+    rows = await house.rows("select subject from payments.quotas")
+    assert [row["subject"] for row in rows] == ["bob"]
+    await house.stub.CreatePayment(wanted("again", user_id="ada"))
+
+
+async def test_a_policy_is_read_once_and_again_when_it_changes(house: House) -> None:
+    for number in range(5):
+        await house.execute(execution(f"key-{number}"))
+    assert house.configs.read_count == 1
+    await house.configure(config_pb.MerchantSettings())
+    read = house.configs.read_count
+    await house.execute(execution("after"))
+    assert house.configs.read_count == read
+
+
+async def test_a_confirmation_of_nothing_is_not_counted(house: House) -> None:
+    made = await house.stub.CreatePayment(wanted("made", user_id="ada"))
+    confirm = pb.ConfirmPaymentRequest(**about(made.payment, "confirmed"))
+    confirm.merchant_id = MerchantId.new()
+    assert isinstance(await _refused(house.stub.ConfirmPayment(confirm)), NotFound)
+    (row,) = await house.rows("select entries::text as entries from payments.quotas")
+    assert row["entries"].count("[") == 2
