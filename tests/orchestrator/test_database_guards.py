@@ -156,7 +156,7 @@ async def test_what_has_ended_ends_once(house: House, connection: Connection) ->
     for table in ("attempts", "refunds", "refund_parts"):
         with pytest.raises(asyncpg.CheckViolationError, match="ends once"):
             await connection.execute(
-                f"update payments.{table} set state = 'failed'"  # noqa: S608 -- a name from above
+                f"update payments.{table} set state = 'failed'"
             )
 
 
