@@ -23,6 +23,7 @@ from payments.ledger.v1.ledger_service_pb2_grpc import (
     add_LedgerServiceServicer_to_server,
 )
 from payments.orchestrator.v1.orchestrator_service_pb2_grpc import (
+    OrchestratorServiceStub,
     add_OrchestratorServiceServicer_to_server,
 )
 from payments.plan.v1.plan_builder_service_pb2_grpc import (
@@ -37,6 +38,7 @@ from payments.router.v1.router_service_pb2_grpc import (
     RouterServiceStub,
     add_RouterServiceServicer_to_server,
 )
+from payments.webhooks.v1.webhook_service_pb2_grpc import add_WebhookServiceServicer_to_server
 
 from services.access.configuration import open_pepper
 from services.access.rpc import AccessServicer
@@ -113,6 +115,20 @@ from services.runtime.rpc import ClientTls, Middleware, Registry, connect, conne
 from services.runtime.settings import Settings
 from services.runtime.startup import StartupError
 from services.runtime.telemetry import Telemetry
+from services.webhooks.clients import Lists, Teller
+from services.webhooks.configuration import open_keyring
+from services.webhooks.metrics import WebhookMetrics
+from services.webhooks.rpc import WebhookServicer
+from services.webhooks.service.applying import Applying
+from services.webhooks.service.comparing import Comparing
+from services.webhooks.service.gaps import Gaps
+from services.webhooks.service.inquiry import Inquiry
+from services.webhooks.service.receiving import Receiving
+from services.webhooks.store.events import Events as WebhookEvents
+from services.webhooks.store.replays import Replays
+from services.webhooks.store.tally import Tally
+from services.webhooks.translate import command_payload
+from services.webhooks.workers import Application, comparing_lists, counting, looking_again
 
 
 @dataclass(frozen=True)
@@ -288,6 +304,44 @@ async def _open_orchestrator(system: System) -> AsyncIterator[None]:
         await payments.close()
 
 
+@asynccontextmanager
+async def _open_webhooks(system: System) -> AsyncIterator[None]:
+    settings, clock, database = system.settings, system.clock, system.database
+    processors = ProcessorServiceStub(await system.channel_to("processor"))
+    orchestrator = OrchestratorServiceStub(await system.channel_to("orchestrator"))
+    keyring = open_keyring(settings, clock)
+    metrics = WebhookMetrics(system.telemetry.registry)
+    events = WebhookEvents(database, command_payload)
+    tally = Tally(database)
+    comparing = Comparing(
+        Lists(processors),
+        tally,
+        events,
+        clock,
+        interval=timedelta(seconds=settings.webhook_comparison_seconds),
+        grace=timedelta(seconds=settings.webhook_grace_seconds),
+    )
+    replays = Replays(database, command_payload)
+    servicer = WebhookServicer(
+        Receiving(keyring, events, clock, metrics, reach),
+        Inquiry(events, tally, replays),
+        Gaps(comparing, keyring, replays, clock),
+    )
+    system.registry.register(add_WebhookServiceServicer_to_server, servicer)
+    applying = Applying(Teller(processors, orchestrator), keyring, clock, metrics)
+    application = Application(events, applying, tries=settings.consumer_tries)
+    try:
+        async with AsyncExitStack() as stack:
+            for consumer in application.consumers():
+                await stack.enter_async_context(system.messaging.consuming(consumer))
+            await stack.enter_async_context(looking_again(events))
+            await stack.enter_async_context(comparing_lists(comparing, keyring))
+            await stack.enter_async_context(counting(tally, metrics, clock))
+            yield
+    finally:
+        await events.close()
+
+
 Opener = Callable[[System], AbstractAsyncContextManager[None]]
 
 SERVICES: Final[Mapping[str, Opener]] = {
@@ -297,6 +351,7 @@ SERVICES: Final[Mapping[str, Opener]] = {
     "plan_builder": _open_plan_builder,
     "router": _open_router,
     "orchestrator": _open_orchestrator,
+    "webhooks": _open_webhooks,
     "messaging": _open_messaging,
     "access": _open_access,
 }

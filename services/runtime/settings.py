@@ -166,6 +166,13 @@ class Settings(BaseSettings):
         default=False, description="true, for keys that move real money, or false"
     )
 
+    webhook_comparison_seconds: float = Field(
+        default=60, gt=0, le=3600, description="how often processors' lists are read, up to 3600"
+    )
+    webhook_grace_seconds: float = Field(
+        default=60, ge=0, le=86_400, description="how long a delivery is waited for, up to 86400"
+    )
+
     @property
     def is_embedded(self) -> bool:
         """Whether Switchyard brings its own PostgreSQL along."""

@@ -28,6 +28,9 @@ class StripeOptions(Options):
     base_url: str = "https://api.stripe.com"
     """Where Stripe answers: a sandbox is another address."""
     return_url: str | None = None
+    # Where the secrets are that sign the account's webhooks; WebhookService reads them.
+    webhook_secret_env: str | None = None
+    webhook_secret_file: Path | None = None
 
 
 def open_account(options: StripeOptions, surroundings: Surroundings) -> Made:
