@@ -10,6 +10,10 @@ from typing import Final
 import click
 import uvloop
 
+from cli.gateway import gateway_alone
+from gateway.means import Services
+from gateway.server import HttpServer
+from gateway.server import serve as serve_http
 from services.runtime.garbage import calm_garbage_collection
 from services.runtime.rpc import GrpcServer, ServerTls
 from services.runtime.run_file import RunFile
@@ -19,6 +23,7 @@ from services.runtime.telemetry import MetricsEndpoint, configure_logging
 from services.system import SERVICES, System, open_system
 
 _DRAIN_SECONDS: Final = 10.0
+_GATEWAY: Final = "gateway"
 
 
 @click.command()
@@ -29,45 +34,82 @@ _DRAIN_SECONDS: Final = 10.0
     help="Where run.json, and the embedded database, live.",
 )
 @click.option("--grpc-port", type=int, help="The port to listen on; 0 takes any free one.")
+@click.option("--http-port", type=int, help="Answer HTTP there; 0 takes any free one.")
 @click.option("--metrics-port", type=int, help="Serve /metrics there; 0 takes any free one.")
 def serve(
-    names: tuple[str, ...], home: Path | None, grpc_port: int | None, metrics_port: int | None
+    names: tuple[str, ...],
+    home: Path | None,
+    grpc_port: int | None,
+    http_port: int | None,
+    metrics_port: int | None,
 ) -> None:
     """Run the services named, or all of them, in this process.
 
+    With --http-port, or "gateway" among the names, merchants are answered over HTTP as well; named
+    alone, the gateway reaches every service where SERVICE_ADDRESSES has it.
+
     SIGTERM or Ctrl-C drains: calls that run are answered, new ones are sent away.
     """
-    settings = load_settings(switchyard_home=home, grpc_port=grpc_port, metrics_port=metrics_port)
+    settings = load_settings(
+        switchyard_home=home, grpc_port=grpc_port, http_port=http_port, metrics_port=metrics_port
+    )
     configure_logging("switchyard", level=settings.log_level)
     calm_garbage_collection()
-    uvloop.run(_serve(settings, names or tuple(SERVICES)))
+    if names == (_GATEWAY,):
+        uvloop.run(_serve_gateway_alone(settings))
+        return
+    has_gateway = settings.http_port is not None or _GATEWAY in names
+    services = tuple(name for name in names if name != _GATEWAY)
+    uvloop.run(_serve(settings, services or tuple(SERVICES), has_gateway=has_gateway))
 
 
-async def _serve(settings: Settings, names: Sequence[str]) -> None:
+async def _serve_gateway_alone(settings: Settings) -> None:
+    stop = _told_to_stop()
+    async with gateway_alone(settings) as http:
+        click.echo(f"ready: HTTP at {http.url}, described at {http.url}/docs")
+        await stop.wait()
+        click.echo("stopping: requests that run are answered first")
+
+
+def _told_to_stop() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _serve(settings: Settings, names: Sequence[str], *, has_gateway: bool) -> None:
+    stop = _told_to_stop()
     home = settings.switchyard_home
     home.mkdir(parents=True, exist_ok=True)
     async with open_system(settings, names) as system:
         server = GrpcServer(system.registry, tls=_tls(settings))
         port = await server.start(f"{settings.grpc_host}:{settings.grpc_port}")
         metrics = _start_metrics(settings, system)
+        http = await _start_http(settings, system) if has_gateway else None
         run = RunFile(
             pid=os.getpid(),
             grpc_address=f"{settings.grpc_host}:{port}",
             grpc_token=system.token,
             database_url=system.database_url,
             metrics_url=None if metrics is None else f"http://127.0.0.1:{metrics.port}/metrics",
+            http_url=None if http is None else http.url,
         )
         run.write(home)
         _say(run, names, home)
         await stop.wait()
         click.echo("stopping: calls that run are answered first")
         run.remove(home)
+        if http is not None:
+            await http.stop(_DRAIN_SECONDS)
         await server.stop(_DRAIN_SECONDS)
         if metrics is not None:
             await asyncio.to_thread(metrics.stop)
+
+
+async def _start_http(settings: Settings, system: System) -> HttpServer:
+    services = await Services.reached_by(system.channel_to)
+    return await serve_http(services, settings, system.telemetry)
 
 
 def _tls(settings: Settings) -> ServerTls | None:
@@ -90,6 +132,8 @@ def _start_metrics(settings: Settings, system: System) -> MetricsEndpoint | None
 
 def _say(run: RunFile, names: Sequence[str], home: Path) -> None:
     click.echo(f"ready: {', '.join(names)} at {run.grpc_address} (gRPC)")
+    if run.http_url:
+        click.echo(f"HTTP: {run.http_url}, described at {run.http_url}/docs")
     if run.metrics_url:
         click.echo(f"metrics: {run.metrics_url}")
     click.echo(f"the token and addresses are in {home / 'run.json'}; Ctrl-C stops")

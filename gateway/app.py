@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from gateway.exchange import Exchange, conduct
 from gateway.means import Means
@@ -52,6 +53,8 @@ def build_app(means: Means, *, base_url: str = "") -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Spans and metrics are made in `conduct`, once.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.router.route_class = _PlainRoute
     schemas = Schemas(OPERATIONS)
@@ -91,10 +94,16 @@ def _catch_the_rest(app: FastAPI, means: Means) -> None:
 
         async def answer(exchange: Exchange) -> Told:
             if error.status_code == _METHOD_NOT_ALLOWED:
-                allowed = (error.headers or {}).get("Allow", "")
-                return means.problems.of_method(allowed, exchange.request_id)
+                return means.problems.of_method(_allowed(app, request), exchange.request_id)
             raise NotFound("there is no such address")
 
         return await conduct(Exchange(request, means, _NO_ROUTE), None, answer, needs_key=False)
 
     app.add_exception_handler(HTTPException, told_otherwise)
+
+
+def _allowed(app: FastAPI, request: Request) -> str:
+    """The methods that the address of a request takes."""
+    routes = (route for route in app.routes if isinstance(route, APIRoute))
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in here for method in route.methods or ()}))

@@ -1,6 +1,7 @@
 """How much of anything a request may be, beyond what reading its body bounds."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.types import Receive
@@ -19,28 +20,32 @@ _DISCARDED_BYTES_MAX: Final = 64 * 1024 * 1024
 
 async def read_body(receive: Receive, bytes_max: int) -> bytes:
     """The body as it came; raises Refusal for one that is too large or does not arrive."""
-    try:
-        async with asyncio.timeout(_ARRIVAL_SECONDS):
-            return await _read(receive, bytes_max)
-    except TimeoutError:
-        raise Refusal.of(bodies.MALFORMED, message="It did not arrive whole.") from None
-
-
-async def _read(receive: Receive, bytes_max: int) -> bytes:
     chunks: list[bytes] = []
     received = 0
-    while True:
-        event = await receive()
-        if event["type"] != "http.request":
-            raise Refusal.of(bodies.MALFORMED, message="It did not arrive whole.")
-        chunk = event.get("body", b"")
-        received += len(chunk)
-        if received <= bytes_max:
-            chunks.append(chunk)
-        elif received > _DISCARDED_BYTES_MAX:
-            break
-        if not event.get("more_body", False):
-            break
+    try:
+        async with asyncio.timeout(_ARRIVAL_SECONDS):
+            async for chunk in _chunks(receive):
+                received += len(chunk)
+                if received <= bytes_max:
+                    chunks.append(chunk)
+                elif received > _DISCARDED_BYTES_MAX:
+                    break
+    except TimeoutError:
+        raise _cut_short() from None
     if received > bytes_max:
         raise Refusal.of(bodies.TOO_LARGE, message=f"It has {received} or more.")
-    return b"".join(chunks) if len(chunks) != 1 else chunks[0]
+    return b"".join(chunks)
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] != "http.request":
+            raise _cut_short()
+        yield event.get("body", b"")
+        more = event.get("more_body", False)
+
+
+def _cut_short() -> Refusal:
+    return Refusal.of(bodies.MALFORMED, message="It did not arrive whole.")
