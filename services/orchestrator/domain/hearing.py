@@ -9,6 +9,7 @@ it keeps it and asks again.
 from datetime import datetime
 from typing import Final
 
+from services.kernel.ids import StepId
 from services.orchestrator.domain.applied import (
     AppliedEvent,
     Disposition,
@@ -102,9 +103,17 @@ class Hearing(Noticing):
         for hold in there:
             if hold.reference is not None and hold.reference in references:
                 return hold
-        # What came beside a hold, for the same attempt, is of the same step.
-        beside = (each for each in there if named is not None and each.step_id == named.step_id)
-        return next(beside, None)
+        # What came beside a hold, and a dispute or refund that names no hold, are of a step.
+        step_id = self._step_told_of(event) if named is None else named.step_id
+        return next((each for each in there if each.step_id == step_id), None)
+
+    def _step_told_of(self, event: ProcessorEvent) -> StepId | None:
+        """The step whose refund or dispute is known by the name that it has at the processor."""
+        known = self._dispute_of(event)
+        if known is not None:
+            return known.step_id
+        found = self._part_named(event)
+        return None if found is None else found[1].step_id
 
     def _is_given_back(self, event: ProcessorEvent) -> bool:
         """Whether it tells of what is given back since it came late, whatever is being taken."""

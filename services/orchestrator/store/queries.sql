@@ -382,10 +382,13 @@ update payments.payments as payment
 select payment_id from payments.attempts where id = $1;
 
 -- name: find_by_reference
--- The payment that a processor's own id belongs to.
-select payment_id from payments.attempts
- where processor_id = $1 and result_reference = $2
- order by created_at limit 1;
+-- The payment that a processor's own id belongs to, be it of a hold, a refund or a dispute.
+select payment_id from payments.attempts where processor_id = $1 and result_reference = $2
+ union all
+select payment_id from payments.refund_parts where processor_id = $1 and processor_reference = $2
+ union all
+select payment_id from payments.disputes where processor_id = $1 and processor_reference = $2
+ limit 1;
 
 -- name: doubts
 -- What is in doubt: how many payments, how much in each currency, and since when.
