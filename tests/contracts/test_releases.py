@@ -13,7 +13,8 @@ Contracts = Callable[..., subprocess.CompletedProcess[str]]
 
 MONEY = "proto/payments/core/v1/money.proto"
 LEDGER_SERVICE = "proto/payments/ledger/v1/ledger_service.proto"
-GET_BALANCE = """  // GetBalance sums the entries of an account in one currency, as of a moment. A sum that is more
+GET_BALANCE = """\
+  // GetBalance sums the entries of an account in one currency, as of a moment. A sum that is more
   // than an amount can hold is refused with AMOUNT_OVERFLOW, and told among the error's details.
   rpc GetBalance(GetBalanceRequest) returns (GetBalanceResponse) {
     option idempotency_level = NO_SIDE_EFFECTS;

@@ -1,4 +1,4 @@
-"""A leg has a largest amount, and the transactions about something are listed as they were written."""
+"""A leg has a largest amount; the transactions about something are listed as they were written."""
 
 from migrations.schemas import execute_script
 

@@ -1,4 +1,4 @@
-"""The whole life of a payment: who drives it, refunds, disputes, and what processors told unasked."""
+"""The whole life of a payment: who drives it, refunds, disputes, what processors told unasked."""
 
 from alembic import op
 
