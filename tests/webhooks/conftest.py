@@ -16,7 +16,6 @@ from payments.orchestrator.v1.orchestrator_service_pb2_grpc import (
     add_OrchestratorServiceServicer_to_server,
 )
 from payments.processor.v1.processor_service_pb2_grpc import (
-    ProcessorServiceServicer,
     ProcessorServiceStub,
     add_ProcessorServiceServicer_to_server,
 )
@@ -145,7 +144,7 @@ class Manner:
 async def running_house(
     application_url: str,
     orchestrator: OrchestratorServiceServicer,
-    processors: ProcessorServiceServicer | None = None,
+    processors: Processors | None = None,
     *,
     manner: Manner = Manner(),
     clock: Clock | None = None,
@@ -156,7 +155,8 @@ async def running_house(
     telemetry = Telemetry.create("test")
     registry = Registry(Middleware(telemetry))
     registry.register(add_OrchestratorServiceServicer_to_server, orchestrator)
-    registry.register(add_ProcessorServiceServicer_to_server, processors or nowhere())
+    processors = processors or nowhere()
+    registry.register(add_ProcessorServiceServicer_to_server, ProcessorServicer(processors))
     keyring = open_keyring(
         load_settings(processors_file=manner.processors_file),
         clock,
@@ -174,6 +174,7 @@ async def running_house(
     async with connect_in_process(registry) as channel, AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         stack.push_async_callback(events.close)
+        stack.push_async_callback(processors.close)
         processor_stub = ProcessorServiceStub(channel)
         comparing = Comparing(
             Lists(processor_stub),
@@ -207,11 +208,10 @@ async def running_house(
         yield House(database, WebhookServiceStub(channel), messaging, telemetry.registry)
 
 
-def nowhere() -> ProcessorServiceServicer:
+def nowhere() -> Processors:
     """Two processors of one Stripe account that cannot be reached; they can still read events."""
     url = "http://127.0.0.1:9"
-    account = [opened("stripe", url), opened("apple_pay", url)]
-    return ProcessorServicer(Processors(account, SystemClock()))
+    return Processors([opened("stripe", url), opened("apple_pay", url)], SystemClock())
 
 
 @pytest.fixture
