@@ -21,7 +21,7 @@ async def get_key(exchange: Exchange) -> Told:
     key = exchange.path("key")
     if len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS or not key.strip() or _CONTROL.search(key):
         told = f"must have 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable characters"
-        raise _wrong("idempotency_key", told)
+        raise _wrong("key", told)
     fingerprint = exchange.query().get("fingerprint", "").lower()
     if fingerprint and _FINGERPRINT.fullmatch(fingerprint) is None:
         raise _wrong("fingerprint", "must be a SHA-256 in hexadecimal")

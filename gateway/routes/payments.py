@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from grpc.aio import AioRpcError
 from payments.ledger.v1.ledger_service_pb2 import ListTransactionsRequest
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.payment_pb2 import Payment as PaymentMessage
@@ -11,6 +12,7 @@ from gateway.auth import Scope
 from gateway.exchange import Exchange
 from gateway.limits import CALL_SECONDS
 from gateway.operations import PREFIX, Operation, Success
+from gateway.problems import error_of_call
 from gateway.reading import (
     Caller,
     PaymentRequest,
@@ -27,9 +29,12 @@ from gateway.shapes.payment import BookedPayment, Payment, payment_shape
 from gateway.shapes.story import story_shape
 from gateway.strict import context_message, instrument_message, money_message
 from gateway.told import Told
+from services.kernel.errors import DeadlineExceeded, Unavailable
 from services.kernel.ids import MerchantId
 from services.kernel.money import Currency
 from services.kernel.paging import MAX_PAGE_SIZE
+
+_LEDGER_SECONDS: Final = 5.0
 
 
 async def create_payment(exchange: Exchange) -> Told:
@@ -162,11 +167,22 @@ async def _own_payment(exchange: Exchange) -> PaymentMessage:
     return (await exchange.services.orchestrator.GetPayment(request)).payment
 
 
-async def _ledger_lines(exchange: Exchange, payment_id: str) -> list[LedgerLines]:
+async def _ledger_lines(exchange: Exchange, payment_id: str) -> list[LedgerLines] | None:
+    """What is booked; None if the ledger is away, for the payment can be shown without it."""
+    try:
+        return await _all_ledger_lines(exchange, payment_id)
+    except AioRpcError as error:
+        failure = error_of_call(error)
+        if not isinstance(failure, Unavailable | DeadlineExceeded):
+            raise failure from error
+        return None
+
+
+async def _all_ledger_lines(exchange: Exchange, payment_id: str) -> list[LedgerLines]:
     request = ListTransactionsRequest(reference_id=payment_id, page_size=MAX_PAGE_SIZE)
     lines: list[LedgerLines] = []
     while True:
-        page = await exchange.services.ledger.ListTransactions(request)
+        page = await exchange.services.ledger.ListTransactions(request, timeout=_LEDGER_SECONDS)
         lines += map(lines_shape, page.transactions)
         if not page.next_page_token:
             return lines

@@ -147,9 +147,9 @@ class Payment(TypedDict):
 
 
 class BookedPayment(Payment):
-    """One payment with its lines in the ledger."""
+    """One payment with its lines in the ledger; null while the ledger cannot be reached."""
 
-    ledger: list[LedgerLines]
+    ledger: list[LedgerLines] | None
 
 
 _NO_ISSUES: Final[Sequence[ReadIssue]] = ()

@@ -24,6 +24,7 @@ from payments.core.v1.payment_terms_pb2 import (
 from gateway.server import HttpServer, serve
 from services.runtime.settings import load_settings
 from services.system import System, open_system
+from tests.gateway.http.declared import assert_declared
 
 _PROCESSORS = """
 [[processors]]
@@ -78,7 +79,9 @@ class Shop:
         response = await self._http.request(
             method, f"/api/v1{path}", content=content, headers=shown
         )
-        return told(response)
+        answer = told(response)
+        assert_declared(method, f"/api/v1{path}", answer)
+        return answer
 
     async def get(self, path: str) -> Answer:
         return await self.send("GET", path)
@@ -94,7 +97,7 @@ class Shop:
         return payment
 
 
-def order(amount: int = 1250, **changed: Any) -> JsonObject:
+def order(amount: object = 1250, **changed: Any) -> JsonObject:
     """A payment request in canonical form."""
     return {
         "amount": amount,
@@ -125,12 +128,16 @@ class Stage:
 
     async def merchant(self, *processors: str, scopes: tuple[str, ...] = ()) -> Shop:
         """A new merchant with a configuration and a key."""
+        merchant_id = await self.unconfigured_merchant()
+        await self._configure(merchant_id, processors or ("simulated",))
+        return await self.key_of(merchant_id, scopes)
+
+    async def unconfigured_merchant(self) -> str:
         access = AccessServiceStub(self.system.channel)
         made = await access.CreateMerchant(
             access_pb.CreateMerchantRequest(idempotency_key=str(uuid.uuid4()), name="Shop")
         )
-        await self._configure(made.merchant.id, processors or ("simulated",))
-        return await self.key_of(made.merchant.id, scopes)
+        return made.merchant.id
 
     async def key_of(self, merchant_id: str, scopes: tuple[str, ...] = ()) -> Shop:
         """A key of a merchant, or without one of an operator."""
