@@ -101,6 +101,36 @@ async def test_a_repeat_that_does_not_get_through_proves_nothing(application_url
         assert payment.state == PaymentState.PAYMENT_STATE_CONFIRMING
 
 
+async def test_what_is_in_doubt_and_never_arrived_is_sent_again_under_the_same_key(
+    application_url: str,
+) -> None:
+    processors = _processors()
+    processors.script(AUTHORIZE, unknown(), succeeded("pi_1"))
+    processors.script(LOOKUP, *[unknown() for _ in range(8)])
+    async with running_house(application_url, processors) as house:
+        payment = await house.execute(execution())
+        assert payment.in_doubt
+        payment = await _until(house, payment.id, lambda each: each.state == CAPTURED)
+        assert not payment.in_doubt
+        first, second = (request for asked, request in processors.asked if asked == AUTHORIZE)
+        assert first.idempotency_key == second.idempotency_key
+
+
+async def test_what_is_in_doubt_is_only_looked_up_once_the_key_may_be_forgotten(
+    application_url: str,
+) -> None:
+    processors = _processors()
+    processors.script(AUTHORIZE, unknown())
+    processors.script(LOOKUP, *[unknown() for _ in range(8)])
+    clock = ManualClock(SystemClock().now())
+    async with running_house(application_url, processors, clock=clock) as house:
+        payment = await house.execute(execution())
+        assert payment.in_doubt
+        clock.advance(timedelta(hours=25))
+        await _until(house, payment.id, lambda each: processors.count(LOOKUP) >= 8)
+        assert processors.count(AUTHORIZE) == 1
+
+
 async def test_any_number_of_workers_take_a_payment_up_once(application_url: str) -> None:
     payment_id = await _left_behind(application_url, asked=True)
     processors = _processors()

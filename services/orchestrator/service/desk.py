@@ -344,6 +344,9 @@ class Desk:
         self._woken.set()
 
     async def _asked(self, attempt: Attempt, order: Order) -> Execution:
+        if attempt.state is AttemptState.IN_DOUBT and self._now() < attempt.key_expires_at:
+            # What never arrived is never found: only its own key brings it to an end.
+            return await self._asked_again(order)
         if attempt.state is not AttemptState.OPEN:
             return await self._means.router.look_up(order)
         is_new = attempt.id in self._unsent or self.epoch == _FIRST_EPOCH
