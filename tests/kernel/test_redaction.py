@@ -7,7 +7,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.kernel.ids import PaymentId
-from services.kernel.redaction import find_card_data, find_card_numbers, redact, redact_text
+from services.kernel.redaction import (
+    API_KEY_MASK,
+    find_card_data,
+    find_card_numbers,
+    redact,
+    redact_text,
+)
 
 CARDS = [
     "4242424242424242",
@@ -146,6 +152,16 @@ def test_times_are_left_alone(text: str) -> None:
 def test_our_own_ids_are_left_alone() -> None:
     text = " ".join(PaymentId.new() for _ in range(20_000))
     assert redact_text(text) == text
+
+
+@pytest.mark.parametrize("label", ["syk_", "a syk_", "xsyk_"])
+def test_an_api_key_that_looks_like_an_id_is_masked(label: str) -> None:
+    assert API_KEY_MASK in redact_text(label + PaymentId.new().hex)
+
+
+@given(st.from_regex(r"[a-z]{1,8}_?[0-9a-f]{31,33}", fullmatch=True))
+def test_what_looks_like_an_id_is_redacted_as_it_is_within_a_text(text: str) -> None:
+    assert redact_text(text) == redact_text(f"{text} ").removesuffix(" ")
 
 
 @pytest.mark.parametrize(
