@@ -8,6 +8,7 @@ from services.kernel.context import CaptureMethod, SplitPolicy
 from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.applied import Disposition, FactKind, Heard
 from services.orchestrator.domain.attempt import Execution, Redirect
+from services.orchestrator.domain.events import PaymentCaptured
 from services.orchestrator.domain.state import AttemptState, Operation, PaymentState, StepState
 from tests.orchestrator.news import HOLD, NOW, Story, asked, booked, fact, keys, state_of
 from tests.plan_builder.orders import APPLE_PAY, CARD, money, part
@@ -183,6 +184,7 @@ def test_a_capture_of_another_amount_is_recorded_as_it_happened() -> None:
 def test_a_part_of_a_split_taken_too_early_counts_once_the_rest_is_held() -> None:
     story = _split()
     assert story.hear(fact(FactKind.CAPTURED, 6_000)).disposition is APPLIED
+    assert story.hear(fact(FactKind.CAPTURED, 6_000)).disposition is KNOWN
     assert state_of(story) is PaymentState.CONFIRMING
     assert story.postings == []
     _answer(story, Outcome.SUCCEEDED, "pi_2")
@@ -358,6 +360,25 @@ def test_a_second_thing_made_for_the_same_attempt_is_returned() -> None:
     assert keys(story.postings) == ["capture", "late_success", "late_success_returned"]
     assert booked(story.postings)[CLEARING] == -10_000
     assert story.payment.total("captured") == money(10_000)
+
+
+def test_a_second_thing_taken_does_not_count_for_the_hold_that_stands() -> None:
+    story = _held()
+    twice: dict[str, Any] = {"attempt_id": story.first.id, "reference": "pi_9"}
+    story.hear(fact(FactKind.CAPTURED, 10_000, **twice))
+    story.answer()
+    story.payment.capture(money(4_000), NOW, "request:1")
+    story.answer()
+    assert story.payment.total("captured") == money(4_000)
+    assert booked(story.postings)[CLEARING] == -4_000
+
+
+def test_no_less_than_nothing_is_released_when_more_than_was_held_is_taken() -> None:
+    story = _held()
+    story.payment.hear(fact(FactKind.CAPTURED, 12_000), NOW)
+    told = [each.event for each in story.payment.collect_changes().events]
+    (captured,) = [each for each in told if isinstance(each, PaymentCaptured)]
+    assert (captured.amount, captured.released) == (money(12_000), money(0))
 
 
 def test_an_amount_in_another_currency_is_for_a_person_to_look_at() -> None:

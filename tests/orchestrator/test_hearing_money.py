@@ -239,6 +239,23 @@ def test_a_lost_dispute_is_booked_as_the_chart_of_the_ledger_says() -> None:
     assert story.told.count("PaymentDisputed") == story.told.count("PaymentDisputeClosed") == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "sums"),
+    [
+        (FactKind.DISPUTE_LOST, {CLEARING: 5_000, PAYABLE: -5_000}),
+        (FactKind.DISPUTE_FUNDS_REINSTATED, {}),
+    ],
+)
+def test_what_was_lost_or_given_back_had_been_withdrawn_though_nobody_said_so(
+    kind: FactKind, sums: dict[str, int]
+) -> None:
+    story = _captured()
+    story.hear(dispute_fact(kind))
+    assert story.payment.disputes[0].funds_withdrawn
+    assert "dispute_opened" in keys(story.postings)
+    assert booked(story.postings[1:]) == sums
+
+
 def test_a_won_dispute_frees_its_amount_and_the_payment_stays_disputed() -> None:
     story = _captured()
     for kind in (
