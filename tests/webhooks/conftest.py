@@ -60,6 +60,7 @@ from tests.webhooks.stand_in_orchestrator import StandInOrchestrator
 Found = TypeVar("Found")
 
 PATIENCE_SECONDS = 60.0
+TOKEN = "a token for the callers of one test alone"  # noqa: S105 -- as it says
 _TRIES = 3
 
 
@@ -68,6 +69,7 @@ class House:
     """One process that receives webhooks, and what tests look at."""
 
     database: Database
+    registry: Registry
     stub: WebhookServiceStub
     messaging: Messaging
     metrics: CollectorRegistry
@@ -153,7 +155,7 @@ async def running_house(
     clock = clock or SystemClock()
     database = await Database.connect(application_url, application_name="webhooks under test")
     telemetry = Telemetry.create("test")
-    registry = Registry(Middleware(telemetry))
+    registry = Registry(Middleware(telemetry, token=TOKEN))
     registry.register(add_OrchestratorServiceServicer_to_server, orchestrator)
     processors = processors or nowhere()
     registry.register(add_ProcessorServiceServicer_to_server, ProcessorServicer(processors))
@@ -205,7 +207,7 @@ async def running_house(
         if manner.compares:
             await stack.enter_async_context(comparing_lists(comparing, keyring))
         await stack.enter_async_context(counting(tally, metrics, clock))
-        yield House(database, WebhookServiceStub(channel), messaging, telemetry.registry)
+        yield House(database, registry, WebhookServiceStub(channel), messaging, telemetry.registry)
 
 
 def nowhere() -> Processors:
