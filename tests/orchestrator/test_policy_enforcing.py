@@ -168,6 +168,25 @@ async def test_of_a_hundred_at_once_in_two_processes_exactly_five_get_through(
         assert row["drawn"] <= 5
 
 
+async def test_what_one_process_draws_the_other_sees_wave_after_wave(application_url: str) -> None:
+    limits = config_pb.AttemptLimits(per_user=attempts(100))
+    settings = config_pb.MerchantSettings(attempt_limits=limits)
+    async with (
+        running_house(application_url, simulated()) as first,
+        running_house(application_url, simulated()) as second,
+    ):
+        for house in (first, second):
+            await house.configure(settings)
+        for wave in range(15):
+            orders = [
+                house.stub.CreatePayment(wanted(f"{wave} {number}", user_id="ada"))
+                for number in range(10)
+                for house in [(first, second)[number % 2]]
+            ]
+            await asyncio.gather(*orders, return_exceptions=True)
+        assert await first.count("payments") == 100
+
+
 async def test_many_users_at_once_in_two_processes_each_get_their_five(
     application_url: str,
 ) -> None:
