@@ -3,11 +3,11 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from grpc.aio import Channel
@@ -20,7 +20,7 @@ T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _TIMEOUT_SECONDS: Final = 30.0
-_NUMERIC: Final = ("_minor", "_count", "_checked", "_total", "_unsealed", "_number", "epoch")
+_WIDE: Final = (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64)
 
 
 def client_options(command: Command) -> Command:
@@ -55,31 +55,36 @@ def call(home: Path | None, work: Callable[[Channel], Awaitable[T]]) -> T:
 
 
 def as_json(message: Message) -> Any:
-    """The message as its documented JSON form, amounts and counts as numbers."""
-    return _numbers(
-        MessageToDict(
-            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
+    """The message as its documented JSON form, 64-bit integers as numbers.
+
+    Protobuf's JSON writes those as text, for JavaScript's sake.
+    """
+    tree = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    return _with_numbers(tree, message.DESCRIPTOR)
 
 
 def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _numbers(value: Any) -> Any:
-    # Protobuf's JSON writes 64-bit integers as text, for JavaScript's sake.
-    if isinstance(value, dict):
-        return {
-            name: _number(text) if name.endswith(_NUMERIC) else _numbers(text)
-            for name, text in value.items()
-        }
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    return value
+# Any, since the generated and the C++ descriptors are two types that are alike.
+def _with_numbers(tree: dict[str, Any], descriptor: Any) -> dict[str, Any]:
+    for name, value in tree.items():
+        field = descriptor.fields_by_name[name]
+        if field.type in _WIDE:
+            tree[name] = [int(each) for each in value] if isinstance(value, list) else int(value)
+        elif _is_ours(field.message_type):
+            for each in value if isinstance(value, list) else (value,):
+                _with_numbers(each, field.message_type)
+    return tree
 
 
-def _number(value: Any) -> Any:
-    with suppress(TypeError, ValueError):
-        return int(value)
-    return value
+def _is_ours(inside: Any) -> bool:
+    """Whether it is a message with fields: a map's names are callers', a moment is a text."""
+    return (
+        inside is not None
+        and not inside.GetOptions().map_entry
+        and not inside.full_name.startswith("google.protobuf.")
+    )

@@ -10,11 +10,18 @@ import click
 from cli.config import config
 from cli.demo import demo
 from cli.dlq import dlq
+from cli.explain import explain
+from cli.idempotency import idempotency
 from cli.keys import keys
 from cli.ledger import ledger
 from cli.merchants import merchants
 from cli.migrate import migrate
+from cli.pay import pay
+from cli.payments import payments
+from cli.refund import process_refund
+from cli.resolve import resolve
 from cli.serve import serve
+from cli.webhooks import webhook_gaps, webhook_replay, webhook_status
 from services.kernel.errors import SwitchyardError
 from services.runtime.startup import StartupError
 
@@ -46,5 +53,23 @@ def main() -> None:
     """Switchyard: plan, route, execute and ledger every payment."""
 
 
-for command in (config, demo, dlq, keys, ledger, merchants, migrate, serve):
+for command in (
+    config,
+    demo,
+    dlq,
+    explain,
+    idempotency,
+    keys,
+    ledger,
+    merchants,
+    migrate,
+    pay,
+    payments,
+    process_refund,
+    resolve,
+    serve,
+    webhook_gaps,
+    webhook_replay,
+    webhook_status,
+):
     main.add_command(command)

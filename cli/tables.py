@@ -1,12 +1,15 @@
-"""Lists for people: tables, moments, and the contracts' words."""
+"""Lists for people: tables, moments, amounts, and the contracts' words."""
 
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from payments.core.v1.money_pb2 import Money as MoneyMessage
 from rich.console import Console
 from rich.table import Table
+
+from services.kernel.money import Currency, Money
 
 _PIPED_WIDTH: Final = 1_000
 
@@ -31,3 +34,12 @@ def moment(timestamp: Timestamp) -> str:
 def word(name: str) -> str:
     """The last word of an enum's value: API_KEY_STATE_ACTIVE is active."""
     return name.rsplit("_", 1)[-1].lower()
+
+
+def phrase(name: str, lead: str) -> str:
+    """The words of an enum's value: POSTING_STATE_NEEDS_RECONCILIATION is needs reconciliation."""
+    return name.removeprefix(lead).lower().replace("_", " ")
+
+
+def amount_text(amount: MoneyMessage) -> str:
+    return str(Money(amount.amount_minor, Currency(amount.currency)))

@@ -76,7 +76,7 @@ def test_merchants_are_listed_suspended_and_activated(cli: Cli) -> None:
     assert f"{merchant_id}  [bold]Brackets & Söhne  suspended" in table
     assert cli("merchants", "activate", merchant_id).stdout == f"{merchant_id} is active\n"
     listed = json.loads(cli("merchants", "list", "--output", "json").stdout)
-    assert [m["version"] for m in listed if m["id"] == merchant_id] == ["3"]
+    assert [m["version"] for m in listed if m["id"] == merchant_id] == [3]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""payment-cli explain: the whole story of one payment, in sentences."""
+
+from datetime import UTC
+from pathlib import Path
+
+import click
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc.aio import Channel
+from payments.orchestrator.v1.orchestrator_service_pb2 import ExplainPaymentRequest
+from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from payments.orchestrator.v1.payment_story_pb2 import PaymentStory
+
+from cli.client import as_json, call, client_options, print_json
+from cli.payments import payment_lines
+from cli.tables import print_table
+
+
+@click.command()
+@click.argument("payment_id")
+@client_options
+def explain(payment_id: str, home: Path | None, output: str) -> None:
+    """Tell what was asked, what was decided and why, what was done, and what was booked."""
+
+    async def work(channel: Channel) -> PaymentStory:
+        request = ExplainPaymentRequest(payment_id=payment_id)
+        return (await OrchestratorServiceStub(channel).ExplainPayment(request)).story
+
+    story = call(home, work)
+    if output == "json":
+        print_json(as_json(story))
+        return
+    for line in payment_lines(story.payment):
+        click.echo(line)
+    click.echo()
+    rows = [(_when(line.occurred_at), line.source, line.message) for line in story.timeline]
+    print_table(("when (UTC)", "where", "what"), rows)
+
+
+def _when(moment: Timestamp) -> str:
+    return moment.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
