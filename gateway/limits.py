@@ -1,12 +1,14 @@
 """How much of anything a request may be, beyond what reading its body bounds."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from starlette.types import Receive
 
 from gateway.reading import Refusal
+from gateway.reading.card_data import without_card_data
+from gateway.reading.notes import Notes
 from gateway.reading.rules import bodies
 
 WEBHOOK_BYTES_MAX: Final = 1024 * 1024
@@ -45,6 +47,13 @@ async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
             raise _cut_short()
         yield event.get("body", b"")
         more = event.get("more_body", False)
+
+
+def refuse_card_data(values: Mapping[str, str]) -> None:
+    """Raises Refusal if there is card data in what a path or a query says."""
+    notes = Notes()
+    without_card_data(values, notes)
+    notes.settle()
 
 
 def _cut_short() -> Refusal:

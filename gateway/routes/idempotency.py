@@ -7,6 +7,7 @@ from payments.orchestrator.v1.orchestrator_service_pb2 import GetIdempotencyRequ
 
 from gateway.auth import Scope
 from gateway.exchange import Exchange
+from gateway.limits import refuse_card_data
 from gateway.operations import PREFIX, Operation, Parameter, Success
 from gateway.shapes.idempotency import IdempotencyRecord, record_shape
 from gateway.told import Told
@@ -22,6 +23,7 @@ async def get_key(exchange: Exchange) -> Told:
     if len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS or not key.strip() or _CONTROL.search(key):
         told = f"must have 1 to {MAX_IDEMPOTENCY_KEY_CHARACTERS} printable characters"
         raise _wrong("key", told)
+    refuse_card_data({"key": key})
     fingerprint = exchange.query().get("fingerprint", "").lower()
     if fingerprint and _FINGERPRINT.fullmatch(fingerprint) is None:
         raise _wrong("fingerprint", "must be a SHA-256 in hexadecimal")

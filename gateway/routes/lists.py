@@ -11,9 +11,8 @@ from payments.orchestrator.v1.payment_pb2 import PaymentState
 
 from gateway.auth import Scope
 from gateway.exchange import Exchange
+from gateway.limits import refuse_card_data
 from gateway.operations import PREFIX, Operation, Parameter, Success
-from gateway.reading.card_data import without_card_data
-from gateway.reading.notes import Notes
 from gateway.shapes.listing import PaymentList, payment_list_shape
 from gateway.shapes.words import STATES
 from gateway.told import Told
@@ -59,9 +58,7 @@ async def list_payments(exchange: Exchange) -> Told:
 def checked_query(exchange: Exchange) -> Mapping[str, str]:
     """The query, without card data; raises Refusal, or InvalidArgument for what is not known."""
     query = exchange.query()
-    notes = Notes()
-    without_card_data(query, notes)
-    notes.settle()
+    refuse_card_data(query)
     for name in query:
         if name not in _KNOWN:
             known = ", ".join(sorted(_KNOWN))

@@ -22,6 +22,7 @@ from payments.core.v1.payment_terms_pb2 import (
 )
 
 from gateway.server import HttpServer, serve
+from services.kernel.clock import SystemClock
 from services.runtime.settings import load_settings
 from services.system import System, open_system
 from tests.gateway.http.declared import assert_declared
@@ -118,6 +119,19 @@ def told(response: httpx.Response) -> Answer:
     )
 
 
+class GatewayClock(SystemClock):
+    """The gateway's own clock, which forgets what it was told when it is put forward."""
+
+    def __init__(self) -> None:
+        self._ahead_seconds = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead_seconds
+
+    def step(self, *, seconds: float) -> None:
+        self._ahead_seconds += seconds
+
+
 @dataclass
 class Stage:
     """A running system with its gateway."""
@@ -125,6 +139,7 @@ class Stage:
     system: System
     server: HttpServer
     http: httpx.AsyncClient
+    clock: "GatewayClock"
 
     async def merchant(self, *processors: str, scopes: tuple[str, ...] = ()) -> Shop:
         """A new merchant with a configuration and a key."""
@@ -203,10 +218,11 @@ async def open_stage(database_url: str, home: Path, **given: Any) -> AsyncIterat
         **given,
     )
     async with open_system(settings) as system:
-        server = await serve(system.channel, settings, system.telemetry)
+        clock = GatewayClock()
+        server = await serve(system.channel, settings, system.telemetry, clock=clock)
         try:
             limits = httpx.Limits(max_connections=200)
             async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as http:
-                yield Stage(system, server, http)
+                yield Stage(system, server, http, clock)
         finally:
             await server.stop(drain_seconds=5)
