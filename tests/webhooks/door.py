@@ -46,6 +46,8 @@ class Door:
             await self.take(letter)
         except AioRpcError as error:
             return _STATUSES.get(error.code(), 503)
+        except ConnectionError:
+            return 503
         return 200
 
 
@@ -78,6 +80,12 @@ class Outside:
     async def mischief(self, **how: Any) -> None:
         answer = await self.controls.post("webhooks", json=how)
         assert answer.status_code == 200, answer.text
+
+    async def resend(self, count: int) -> None:
+        """Deliver some events again."""
+        for event_id in sorted(await self.event_ids())[:count]:
+            answer = await self.controls.post(f"events/{event_id}/resend", json={})
+            assert answer.status_code == 200, answer.text
 
     async def event_ids(self) -> set[str]:
         """All events that there are, whoever was told of them."""
