@@ -5,7 +5,6 @@ is taken any more, what runs is answered, and what runs too long is cut off.
 """
 
 import asyncio
-import contextlib
 import socket
 from typing import Any, Final, Self
 
@@ -80,16 +79,13 @@ class HttpServer:
         return cls(server, serving, f"http://{shown_host}:{bound_port}")
 
     async def stop(self, drain_seconds: float) -> None:
-        """Take no more; answer what runs, for so long at most."""
+        """Take no more; answer what runs, for so long at most. Again, it is no matter."""
         self._server.stop()  # type: ignore[no-untyped-call]  # granian has no types there
-        try:
-            async with asyncio.timeout(drain_seconds):
-                await asyncio.shield(self._serving)
-        except TimeoutError:
+        done, _ = await asyncio.wait((self._serving,), timeout=drain_seconds)
+        if not done:
             _log.warning("requests were cut off at the end of their time")
             self._serving.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._serving
+            await asyncio.wait((self._serving,))
 
 
 async def serve(

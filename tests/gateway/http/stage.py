@@ -36,6 +36,11 @@ adapter = "simulated"
 id = "silent"
 adapter = "simulated"
 options = { faults_percent = { hang = 100 } }
+
+[[processors]]
+id = "slow"
+adapter = "simulated"
+options = { latency_ms = 700 }
 """
 JsonObject = dict[str, Any]
 
