@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 HOME_DIR ?= .switchyard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-stripe kafka kafka-stop test-kafka lint format generate breaking release-contracts clean
+.PHONY: help setup lock demo run test test-stripe kafka kafka-stop test-kafka test-faults lint format generate breaking release-contracts clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +31,8 @@ lock: $(READY) ## renew requirements/*.txt from pyproject.toml
 demo: $(READY) ## start everything in a folder of its own and show what it does (needs nothing)
 	@$(BIN)/payment-cli demo
 
-run: $(READY) ## run every service until Ctrl-C; its data stays in .switchyard
-	@$(BIN)/payment-cli serve --home $(HOME_DIR)
+run: $(READY) ## run everything until Ctrl-C: database, sandbox, services, HTTP; it is kept in .switchyard
+	@$(BIN)/payment-cli up --home $(HOME_DIR)
 
 test: $(READY) ## run every test that needs nothing but this checkout
 	@$(BIN)/python -m pytest $(ARGS)
@@ -53,6 +53,9 @@ kafka-stop: $(READY) ## stop that Kafka; what it holds stays in .switchyard/kafk
 
 test-kafka: $(READY) ## run the messaging tests on a Kafka of their own (LONG=1: 200 kills, a minute without it)
 	@SWITCHYARD_TEST_KAFKA=1 SWITCHYARD_TEST_LONG=$(LONG) $(BIN)/python -m pytest tests/messaging $(ARGS)
+
+test-faults: $(READY) ## run the faults under load (LONG=1: for minutes, with figures; KAFKA=1: on a real Kafka)
+	@SWITCHYARD_TEST_KAFKA=$(KAFKA) SWITCHYARD_TEST_LONG=$(LONG) $(BIN)/python -m pytest tests/faults $(ARGS)
 
 format: $(READY) ## put code and contracts into their one layout
 	@$(BIN)/ruff check --quiet --fix --exit-zero . && $(BIN)/ruff format --quiet . && $(BIN)/buf format -w

@@ -21,6 +21,7 @@ from cli.payments import payments
 from cli.refund import process_refund
 from cli.resolve import resolve
 from cli.serve import serve
+from cli.up import up
 from cli.webhooks import webhook_gaps, webhook_replay, webhook_status
 from services.kernel.errors import SwitchyardError
 from services.runtime.startup import StartupError
@@ -68,6 +69,7 @@ for command in (
     process_refund,
     resolve,
     serve,
+    up,
     webhook_gaps,
     webhook_replay,
     webhook_status,

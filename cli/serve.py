@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,8 @@ from services.system import SERVICES, System, open_system
 
 _DRAIN_SECONDS: Final = 10.0
 _GATEWAY: Final = "gateway"
+
+Enrich = Callable[[RunFile, System], Awaitable[RunFile]]
 
 
 @click.command()
@@ -60,7 +62,7 @@ def serve(
         return
     has_gateway = settings.http_port is not None or _GATEWAY in names
     services = tuple(name for name in names if name != _GATEWAY)
-    uvloop.run(_serve(settings, services or tuple(SERVICES), has_gateway=has_gateway))
+    uvloop.run(run_services(settings, services or tuple(SERVICES), has_gateway=has_gateway))
 
 
 async def _serve_gateway_alone(settings: Settings) -> None:
@@ -78,7 +80,14 @@ def _told_to_stop() -> asyncio.Event:
     return stop
 
 
-async def _serve(settings: Settings, names: Sequence[str], *, has_gateway: bool) -> None:
+async def _as_it_is(run: RunFile, _system: System) -> RunFile:
+    return run
+
+
+async def run_services(
+    settings: Settings, names: Sequence[str], *, has_gateway: bool, enrich: Enrich = _as_it_is
+) -> None:
+    """Run services until told to stop; `enrich` adds to run.json what the caller knows beside."""
     stop = _told_to_stop()
     home = settings.switchyard_home
     home.mkdir(parents=True, exist_ok=True)
@@ -87,7 +96,7 @@ async def _serve(settings: Settings, names: Sequence[str], *, has_gateway: bool)
         port = await server.start(f"{settings.grpc_host}:{settings.grpc_port}")
         metrics = _start_metrics(settings, system)
         http = await _start_http(settings, system) if has_gateway else None
-        run = RunFile(
+        known = RunFile(
             pid=os.getpid(),
             grpc_address=f"{settings.grpc_host}:{port}",
             grpc_token=system.token,
@@ -95,6 +104,7 @@ async def _serve(settings: Settings, names: Sequence[str], *, has_gateway: bool)
             metrics_url=None if metrics is None else f"http://127.0.0.1:{metrics.port}/metrics",
             http_url=None if http is None else http.url,
         )
+        run = await enrich(known, system)
         run.write(home)
         _say(run, names, home)
         await stop.wait()

@@ -6,6 +6,7 @@ whoever follows it finds nobody there.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Final, Self
@@ -31,6 +32,13 @@ class RunFile:
     database_url: str
     metrics_url: str | None = None
     http_url: str | None = None
+    sandbox_url: str | None = None
+    merchant: Mapping[str, str] | None = None
+    """The `id` of a merchant that is there from the first start, and an `api_key` of its own."""
+    other_merchant: Mapping[str, str] | None = None
+    admin: Mapping[str, str] | None = None
+    """An operator's `api_key`."""
+    stripe_webhook_secret: str | None = None
 
     def write(self, home: Path) -> None:
         """Put it where `read` finds it, whole or not at all."""

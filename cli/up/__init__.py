@@ -1,0 +1,89 @@
+"""payment-cli up: the whole platform in the foreground, with nothing set up beforehand.
+
+PostgreSQL is embedded unless DATABASE_URL is set; payments go to the sandbox unless STRIPE_API_KEY
+is. Two merchants and an operator are there from the first start, with keys that stay the same.
+"""
+
+import os
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import click
+import uvloop
+
+from cli.serve import run_services
+from cli.up.sandbox_process import SandboxProcess
+from cli.up.tenants import Tenants, settle_in
+from services.runtime.garbage import calm_garbage_collection
+from services.runtime.run_file import RunFile
+from services.runtime.settings import Settings, load_settings
+from services.runtime.telemetry import configure_logging
+from services.system import SERVICES, System
+
+HTTP_PORT: Final = 8080
+GRPC_PORT: Final = 50051
+SANDBOX_PORT: Final = 12111
+
+_PORT: Final = click.IntRange(0, 65_535)
+_ANY: Final = "0 takes any free one."
+_STRIPE_KEY: Final = "STRIPE_API_KEY"
+_WEBHOOK_SECRET: Final = "STRIPE_WEBHOOK_SECRET"  # noqa: S105 -- the name of a variable
+
+
+@click.command()
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where run.json, and all that is kept, lives.",
+)
+@click.option("--http-port", type=_PORT, default=HTTP_PORT, show_default=True, help=_ANY)
+@click.option("--grpc-port", type=_PORT, default=GRPC_PORT, show_default=True, help=_ANY)
+@click.option("--sandbox-port", type=_PORT, default=SANDBOX_PORT, show_default=True, help=_ANY)
+def up(home: Path | None, http_port: int, grpc_port: int, sandbox_port: int) -> None:
+    """Run everything: database, processor, services and gateway. Ctrl-C stops all of it."""
+    settings = load_settings(
+        switchyard_home=home, grpc_port=grpc_port, http_port=http_port or _free_port()
+    )
+    settings.switchyard_home.mkdir(parents=True, exist_ok=True)
+    configure_logging("switchyard", level=settings.log_level)
+    calm_garbage_collection()
+    uvloop.run(_up(settings, sandbox_port))
+
+
+async def _up(settings: Settings, sandbox_port: int) -> None:
+    if os.environ.get(_STRIPE_KEY):
+        await _run(settings, None)
+        return
+    hook = f"http://127.0.0.1:{settings.http_port}/api/v1/webhooks/stripe"
+    folder = settings.switchyard_home / "sandbox"
+    async with SandboxProcess.running(folder, sandbox_port, hook) as sandbox:
+        # As if whoever runs this had set them.
+        os.environ[_STRIPE_KEY] = sandbox.api_key
+        os.environ[_WEBHOOK_SECRET] = sandbox.webhook_secret
+        await _run(settings.model_copy(update={"stripe_base_url": sandbox.url}), sandbox)
+
+
+async def _run(settings: Settings, sandbox: SandboxProcess | None) -> None:
+    async def enrich(run: RunFile, system: System) -> RunFile:
+        tenants = await settle_in(system.channel, settings.switchyard_home)
+        _say(tenants)
+        known = asdict(run) | asdict(tenants)
+        if sandbox is not None:
+            known["sandbox_url"] = str(sandbox.url).rstrip("/")
+        known["stripe_webhook_secret"] = os.environ.get(_WEBHOOK_SECRET, "")
+        return RunFile(**known)
+
+    await run_services(settings, tuple(SERVICES), has_gateway=True, enrich=enrich)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _say(tenants: Tenants) -> None:
+    click.echo(f"merchant {tenants.merchant['id']} calls with {tenants.merchant['api_key']}")
+    click.echo(f"operators call with {tenants.admin['api_key']}")
