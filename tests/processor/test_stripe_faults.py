@@ -39,7 +39,8 @@ async def test_a_creation_that_ended_in_trouble_settles_the_attempt(
     found = await stripe_house.lookup(attempt)
     assert (outcome(found), error_code(found)) == ("FAILED", "PROCESSING_ERROR")
     assert not found.retryable
-    assert outcome(await stripe_house.send(attempt)) == "FAILED"
+    again = await stripe_house.send(attempt)
+    assert (outcome(again), again.decline_code) == ("FAILED", "api_error")
     assert (await outside.record("charges"))["charges"] == []
 
 
@@ -56,6 +57,8 @@ async def test_trouble_that_is_replayed_is_over_and_the_object_tells_how_it_ende
     again = await stripe_house.send(attempt)
     assert outcome(again) == settled
     assert not again.retryable
+    # A word of Stripe's own tells it from a request that was merely turned away.
+    assert bool(again.decline_code) == (settled == "FAILED")
 
 
 @pytest.mark.parametrize("form", ["garbage_html", "garbage_truncated", "garbage_bytes", "reset"])

@@ -333,6 +333,16 @@ async def test_a_verdict_on_the_card_settles_what_was_sent_before(router: Router
     assert router.processors.count(LOOKUP) == 0
 
 
+async def test_the_processors_own_word_on_the_payment_settles_what_was_sent_before(
+    router: RouterUnderTest,
+) -> None:
+    word = failed(ErrorCode.PROCESSING_ERROR, retryable=False, decline_code="requires_confirmation")
+    router.processors.script(CAPTURE, word)
+    response = await router.execute(operation=CAPTURE, sent_before=True)
+    assert response.result.outcome == Outcome.OUTCOME_FAILED
+    assert router.processors.count(LOOKUP) == 0
+
+
 async def test_a_lookup_alone_tells_what_became_of_the_attempt(router: RouterUnderTest) -> None:
     router.processors.script(LOOKUP, nothing_found(), succeeded())
     response = await router.stub.LookupAttempt(lookup_of(attempt()))

@@ -93,10 +93,12 @@ def failover_rule(answer: Answer, *, on_soft_decline: bool) -> str | None:
 def says_nothing_of_before(answer: Answer) -> bool:
     """Whether a failure is one of this sending alone: what was sent before may have succeeded.
 
-    A verdict on the card is one on both, since a key that was seen gets its first answer again.
+    A verdict on the card is one on both, since a key that was seen gets its first answer again. So
+    is what the processor has a word of its own for: it knows the payment, and how it ended.
     """
-    is_verdict = answer.error_code not in {*_ELSEWHERE, ErrorCode.UNKNOWN, None}
-    return answer.outcome is Outcome.FAILED and not is_verdict
+    is_on_card = answer.error_code not in {*_ELSEWHERE, ErrorCode.UNKNOWN, None}
+    is_word = answer.error_code is ErrorCode.PROCESSING_ERROR and bool(answer.decline_code)
+    return answer.outcome is Outcome.FAILED and not is_on_card and not is_word
 
 
 def answer_for_error(processor_id: str, operation: Operation, error: SwitchyardError) -> Answer:

@@ -31,6 +31,7 @@ from services.processor.adapters.stripe.refusals import (
     is_of_this_request_alone,
     is_over,
     is_unexpected_state,
+    over_for_good,
     refusal,
 )
 from services.processor.domain.attempt import Attempt, Operation
@@ -42,7 +43,6 @@ from services.processor.domain.verdict import (
     Trouble,
     Verdict,
     check_echo,
-    failed,
     unknown,
 )
 
@@ -100,7 +100,7 @@ class StripeAdapter:
         if not is_over(answer):
             return refusal(answer)
         found = await self._find_refund(attempt)
-        return found or failed(ErrorCode.PROCESSING_ERROR, raw=raw(answer))
+        return found or over_for_good(answer)
 
     async def lookup(self, attempt: Attempt, key: str | None) -> Verdict:
         """Read what Stripe holds, and judge the attempt by it."""
@@ -265,7 +265,7 @@ def _check_subject(answer: Answer, intent_id: str) -> None:
 def _not_created(answer: Answer) -> Verdict:
     if is_over(answer):
         # Every request with this key gets this answer: no intent was ever there to be confirmed.
-        return failed(ErrorCode.PROCESSING_ERROR, raw=raw(answer))
+        return over_for_good(answer)
     return refusal(answer)
 
 

@@ -63,7 +63,8 @@ def refusal(answer: Answer, reference: str | None = None) -> Verdict:
         return unknown(ErrorCode.PROCESSING_ERROR, reference=reference, raw=raw(answer))
     return failed(
         _code(answer, error),
-        decline_code=native_reason(error),
+        # Being turned away at the door says nothing about the payment.
+        decline_code=None if is_of_this_request_alone(answer) else native_reason(error),
         reference=reference,
         raw=raw(answer),
     )
@@ -76,6 +77,14 @@ def is_over(answer: Answer) -> bool:
     what it did can be read from the object.
     """
     return answer.status >= _SERVER_TROUBLE and answer.is_replay
+
+
+def over_for_good(answer: Answer) -> Verdict:
+    """What was asked, and ended in Stripe's trouble with nothing done, never will be."""
+    word_for_it = native_reason(answer.error) or word(answer.error.get("type"))
+    return failed(
+        ErrorCode.PROCESSING_ERROR, decline_code=word_for_it or "api_error", raw=raw(answer)
+    )
 
 
 def is_of_this_request_alone(answer: Answer) -> bool:
