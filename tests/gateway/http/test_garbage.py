@@ -3,15 +3,12 @@
 import asyncio
 import io
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-import structlog
 
-from services.runtime.telemetry import configure_logging
 from tests.gateway.http.declared import DOCUMENT
 from tests.gateway.http.stage import Shop, Stage, order, told
 
@@ -56,20 +53,6 @@ _MEANINGLESS: dict[str, Any] = {
     "a plan that there is none of": order(plan_id="gold"),
     "too many steps": order(steps=["card"] * 17),
 }
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Every log line of the process, debug lines included."""
-    lines = io.StringIO()
-    handlers = logging.getLogger().handlers[:]
-    configure_logging("test", level="debug", stream=lines)
-    # The client of these tests logs whole addresses, and is no part of what is tried.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    yield lines
-    structlog.reset_defaults()
-    logging.getLogger("httpx").setLevel(logging.NOTSET)
-    logging.getLogger().handlers[:] = handlers
 
 
 async def test_a_body_that_cannot_be_read_is_a_problem_and_writes_nothing(stage: Stage) -> None:
