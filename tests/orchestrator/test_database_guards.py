@@ -155,9 +155,7 @@ async def test_what_has_ended_ends_once(house: House, connection: Connection) ->
     await house.stub.RefundPayment(RefundPaymentRequest(**about(payment, "refund-1")))
     for table in ("attempts", "refunds", "refund_parts"):
         with pytest.raises(asyncpg.CheckViolationError, match="ends once"):
-            await connection.execute(
-                f"update payments.{table} set state = 'failed'"
-            )
+            await connection.execute(f"update payments.{table} set state = 'failed'")
 
 
 async def test_a_part_of_a_refund_has_one_attempt(house: House, connection: Connection) -> None:
