@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 HOME_DIR ?= .switchyard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-stripe kafka kafka-stop test-kafka test-faults lint format generate breaking release-contracts clean
+.PHONY: help setup lock demo run test test-stripe torture kafka kafka-stop test-kafka test-faults lint format generate breaking release-contracts clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-stripe: $(READY) ## hold the Stripe adapter against Stripe's test mode (set
 	  *) echo "nothing was tested: STRIPE_TEST_API_KEY is no test-mode key (it wants sk_test_...)"; exit 1;; \
 	esac
 	@$(BIN)/python -m pytest tests/processor/test_conformance.py -k stripe_test_mode -rs $(ARGS)
+
+torture: $(READY) ## kill -9 processes under load, then ask the oracle (SEED=7 CYCLES=500; KAFKA=host:port)
+	@$(BIN)/python -m tests.torture --cycles $(or $(CYCLES),500) $(if $(SEED),--seed $(SEED)) $(if $(KAFKA),--kafka $(KAFKA))
 
 kafka: $(READY) ## start a real Kafka in the background: one broker, no container (needs Java 17 and Maven)
 	@$(BIN)/python -m tools.kafka start
