@@ -145,6 +145,7 @@ class Desk:
         # Attempts of which it is certain that nobody was asked yet, and those that were asked here.
         self._unsent: set[AttemptId] = set()
         self._sent: set[AttemptId] = set()
+        self._is_first_driver = epoch == _FIRST_EPOCH
         # Attempts whose outcome could not be recorded just now.
         self._resting: set[AttemptId] = set()
         self._woken = asyncio.Event()
@@ -157,12 +158,16 @@ class Desk:
     def take_over(self, epoch: int) -> None:
         """Drive the payment from here on, as it stands in the database."""
         self.epoch = epoch
+        self._is_first_driver = epoch == _FIRST_EPOCH
+        # Who drove it meanwhile may have sent what was opened here.
+        self._unsent.clear()
         self._payment = None
         self._woken.set()
 
     def overtaken(self) -> None:
-        """Somebody else drives the payment now."""
+        """Somebody else drives the payment now, and sends what was opened here."""
         self.epoch = 0
+        self._unsent.clear()
 
     async def work(self) -> None:
         """Do what has come, and all that follows from it."""
@@ -198,6 +203,8 @@ class Desk:
                 # What it was applied to is not what stands in the database.
                 self._payment = None
                 if isinstance(error, InFlight) and error.reason is Reason.STALE_VERSION:
+                    # Whoever changed it may drive it, which only saving tells.
+                    change.is_forced = self.epoch > 0
                     continue
                 if not (change.is_fact and isinstance(error, Unavailable)):
                     change.refuse(error)
@@ -274,7 +281,7 @@ class Desk:
             return written
         self.epoch = written.epoch if written.drives else 0
         self._payment = payment
-        self._unsent |= changes.opened
+        self._unsent = self._unsent | changes.opened if written.drives else set()
         point = CrashPoint.INTENT_COMMITTED if is_birth else CrashPoint.RESULT_SAVED
         self._means.reach(point, changes.ended_operation)
         told = [each.call for each in decided]
@@ -294,6 +301,7 @@ class Desk:
 
     async def _carry_on(self) -> None:
         """Begin whatever is to be carried out and is not yet; what drives nothing is let go."""
+        is_first, self._is_first_driver = self._is_first_driver, False
         try:
             payment = await self._current()
         except Unavailable as error:
@@ -301,6 +309,8 @@ class Desk:
             await self._means.pause(_PAUSE_SECONDS)
             self._woken.set()
             return
+        if is_first:
+            self._unsent.update(each.id for each in payment.to_send)
         now = self._now()
         for attempt in (*payment.to_send, *payment.to_look_up(now)):
             if attempt.id not in self._running and attempt.id not in self._resting:
@@ -349,8 +359,7 @@ class Desk:
             return await self._asked_again(order)
         if attempt.state is not AttemptState.OPEN:
             return await self._means.router.look_up(order)
-        is_new = attempt.id in self._unsent or self.epoch == _FIRST_EPOCH
-        if attempt.id in self._sent or not is_new:
+        if attempt.id in self._sent or attempt.id not in self._unsent:
             return await self._asked_again(order)
         self._sent.add(attempt.id)
         self._means.reach(CrashPoint.ATTEMPT_COMMITTED, attempt.operation)
