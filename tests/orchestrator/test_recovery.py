@@ -43,7 +43,7 @@ async def _until(house: House, payment_id: str, done: Callable[[Payment], bool])
 
 
 async def _left_behind(url: str, *, asked: bool) -> str:
-    """A payment whose process died: with its attempt committed, and perhaps sent."""
+    """A payment that its process has left: with its attempt committed, and perhaps sent."""
     processors = _processors()
     if asked:
         processors.script(AUTHORIZE, never)
@@ -68,7 +68,6 @@ async def test_what_may_have_been_sent_is_looked_up_before_it_is_sent_again(
     processors = _processors()
     processors.script(LOOKUP, succeeded("pi_1"))
     async with running_house(application_url, processors) as house:
-        await _expire(house)
         payment = await _until(house, payment_id, lambda each: each.state == CAPTURED)
         assert processors.count(AUTHORIZE) == 0
         assert payment.result.step_results[0].processor_reference == "pi_1"
@@ -84,7 +83,6 @@ async def test_what_is_not_found_is_sent_under_the_same_key(application_url: str
     processors.script(AUTHORIZE, succeeded("pi_1"))
     async with running_house(application_url, processors) as house:
         (attempt,) = await house.rows("select idempotency_key from payments.attempts")
-        await _expire(house)
         await _until(house, payment_id, lambda each: each.state == CAPTURED)
         (request,) = [request for asked, request in processors.asked if asked == AUTHORIZE]
         assert request.idempotency_key == attempt["idempotency_key"]
@@ -96,7 +94,6 @@ async def test_a_repeat_that_does_not_get_through_proves_nothing(application_url
     processors.script(LOOKUP, *[unknown() for _ in range(30)])
     processors.script(AUTHORIZE, *[failed(Code.NETWORK_FAILURE) for _ in range(3)])
     async with running_house(application_url, processors) as house:
-        await _expire(house)
         payment = await _until(house, payment_id, lambda each: each.in_doubt)
         assert payment.state == PaymentState.PAYMENT_STATE_CONFIRMING
 
@@ -140,7 +137,6 @@ async def test_any_number_of_workers_take_a_payment_up_once(application_url: str
         running_house(application_url, processors) as second,
         running_house(application_url, processors) as third,
     ):
-        await _expire(first)
         for house in (first, second, third):
             await _until(house, payment_id, lambda each: each.state == CAPTURED)
         assert processors.count(CAPTURE) == 1
@@ -165,7 +161,6 @@ async def test_a_driver_that_was_overtaken_does_nothing_twice(application_url: s
     ):
         call = asyncio.ensure_future(first.stub.ExecutePlan(execution(), timeout=60))
         await slow.wait()
-        await _expire(first)
         (row,) = await first.rows("select id from payments.payments")
         await _until(second, f"pay_{row['id'].hex}", lambda each: each.state == CAPTURED)
         answered.set()
