@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final, TypeVar
 
 from payments.config.v1.merchant_config_service_pb2 import GetConfigRequest, WatchConfigsRequest
@@ -41,6 +42,7 @@ _POSTING_SECONDS: Final = 10.0
 _READING_SECONDS: Final = 5.0
 _POLICY_SECONDS: Final = 2.0
 _POLICIES_MAX: Final = 4_096
+_RETRY_AFTER: Final = timedelta(seconds=1)
 _WATCH_SECONDS: Final = 3_600.0
 # Half of the second within which a change must be seen, for want of anyone who tells of it.
 _BLIND_SECONDS: Final = 0.5
@@ -192,7 +194,9 @@ class Configs:
             return Policy()
         except DeadlineExceeded as error:
             # Nothing was done that could be in doubt.
-            raise Unavailable(f"the policy could not be read in time: {error}") from error
+            raise Unavailable(
+                f"the policy could not be read in time: {error}", retry_after=_RETRY_AFTER
+            ) from error
         return policy_from_message(response.config)
 
 

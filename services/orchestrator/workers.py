@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, Self
 
 from services.kernel.clock import Clock
+from services.kernel.errors import Unavailable
 from services.kernel.ids import PaymentId
 from services.orchestrator.domain.events import PaymentConfirmRequested
 from services.orchestrator.domain.saving import LEASE, Doubt, Lease
@@ -190,10 +191,16 @@ class Confirmations:
         The message is not held while processors are asked. A process that dies now leaves a lease
         that runs out, and the sweep finds the payment.
         """
-        if message.type == PaymentConfirmRequested.__name__:
+        if message.type != PaymentConfirmRequested.__name__:
+            return
+        try:
             lease = await self._leases.take(PaymentId.parse(message.key))
-            if lease is not None:
-                self._desks.drive(lease)
+        except Unavailable as error:
+            # The payment is due all the same: a dead letter would tell of nothing that is lost.
+            _log.warning("%s is left to the sweep: %s", message.key, error)
+            return
+        if lease is not None:
+            self._desks.drive(lease)
 
 
 class Watches(Protocol):

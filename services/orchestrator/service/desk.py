@@ -26,7 +26,7 @@ from services.orchestrator.domain.command import Answer, Call, Command, Decided,
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.quota import Draws
 from services.orchestrator.domain.record import Changes
-from services.orchestrator.domain.saving import Claim, Hold, Saved, Written
+from services.orchestrator.domain.saving import Claim, Hold, Lease, Saved, Written
 from services.orchestrator.domain.state import AttemptState
 
 _PAUSE_SECONDS: Final = 1.0
@@ -59,6 +59,8 @@ class Store(Protocol):
     async def find(self, payment_id: PaymentId) -> Payment | None: ...
 
     async def find_key(self, merchant_id: MerchantId, key: str) -> KeyRecord | None: ...
+
+    async def take(self, payment_id: PaymentId) -> Lease | None: ...
 
 
 class Router(Protocol):

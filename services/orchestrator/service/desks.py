@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -17,6 +17,8 @@ from services.orchestrator.service.desk import Change, Desk, Means
 
 _FIRST_LOOK_SECONDS: Final = 0.05
 _LONGEST_LOOK_SECONDS: Final = 1.0
+# From the look that waited so long on, what was left to any worker is carried out here.
+_LEFT_ALONE_SECONDS: Final = 0.2
 
 Key = tuple[MerchantId, str]
 
@@ -146,10 +148,14 @@ class Desks:
             if isinstance(written, Answer):
                 return written
             assert isinstance(written, Saved), "an order is no event"
-            return await self._decided(payment_id, command, told)
+            return await self._decided(payment_id, change, command, told)
 
     async def _decided(
-        self, payment_id: PaymentId, command: Command, told: "asyncio.Future[Answer]"
+        self,
+        payment_id: PaymentId,
+        change: Change,
+        command: Command,
+        told: "asyncio.Future[Answer]",
     ) -> Answer:
         """What is decided here, or meanwhile by another process that drives the payment."""
         pause_seconds = _FIRST_LOOK_SECONDS
@@ -164,10 +170,19 @@ class Desks:
             record = await self._look(command)
             if record is not None and record.answer is not None:
                 return replace(record.answer, replayed=False)
+            if not change.drives and pause_seconds > _LEFT_ALONE_SECONDS:
+                await self._take_up(payment_id)
 
     def _is_driven_here(self, payment_id: PaymentId) -> bool:
         desk = self._desks.get(payment_id)
         return desk is not None and desk.epoch > 0
+
+    async def _take_up(self, payment_id: PaymentId) -> None:
+        """Drive what nobody drives: the bus, which tells workers of it, may be slow or away."""
+        with suppress(Unavailable):
+            lease = await self._means.store.take(payment_id)
+            if lease is not None:
+                self.drive(lease)
 
     async def _look(self, command: Command) -> KeyRecord | None:
         try:
