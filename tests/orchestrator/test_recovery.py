@@ -161,6 +161,7 @@ async def test_a_driver_that_was_overtaken_does_nothing_twice(application_url: s
     ):
         call = asyncio.ensure_future(first.stub.ExecutePlan(execution(), timeout=60))
         await slow.wait()
+        await _expire(first)
         (row,) = await first.rows("select id from payments.payments")
         await _until(second, f"pay_{row['id'].hex}", lambda each: each.state == CAPTURED)
         answered.set()
