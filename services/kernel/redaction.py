@@ -24,6 +24,7 @@ CODE_MASK = "[redacted]"
 API_KEY_MASK = "[API key]"
 DEPTH_MASK = "[too deep]"
 
+_NESTED = (Mapping, list, tuple)
 _MAX_DEPTH = 32
 _MIN_DIGITS, _MAX_DIGITS = 13, 19
 
@@ -163,8 +164,8 @@ def find_card_data(value: object) -> tuple[str, ...]:
 
 
 def _redacted(path: str, value: object, depth_left: int) -> object:
-    # Asked first, since asking whether it is a Mapping takes longer than all the rest.
-    if type(value) is str or not isinstance(value, Mapping | list | tuple):
+    # Text first, since asking whether something is a Mapping takes longer than all the rest.
+    if isinstance(value, str) or not isinstance(value, _NESTED):
         return _redacted_leaf(path, value, redact_text)
     if depth_left == 0:
         return DEPTH_MASK

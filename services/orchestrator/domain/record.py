@@ -240,8 +240,9 @@ class PaymentRecord(Aggregate):
             events=told,
         )
         for attempt in changes.attempts:
-            # What was told of it is written down once.
-            self._attempts[attempt.id] = replace(attempt, execution=None)
+            if attempt.execution is not None:
+                # What was told of it is written down once.
+                self._attempts[attempt.id] = replace(attempt, execution=None)
         self._saved_version = self.version
         self._notes = _Notes()
         return changes
