@@ -28,6 +28,8 @@ _COME_BACK: Final = frozenset(
 # The contracts' paths, and what the same thing is called in a merchant's request.
 _CONTEXT: Final = re.compile(r"^context\.")
 _NAMES: Final = (
+    (re.compile(r"^plan\.steps\[0\]\."), ""),
+    (re.compile(r"^plan\."), ""),
     (re.compile(r"(^|\.)instrument\.token$"), r"\1payment_method"),
     (re.compile(r"(^|\.)instrument\.(method|network)$"), r"\1\2"),
     (re.compile(r"^page_token$"), "cursor"),

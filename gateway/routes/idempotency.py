@@ -47,7 +47,7 @@ OPERATIONS: Final = (
         "What became of an idempotency key, and whether a retry is safe.",
         get_key,
         {200: Success("What is known of the key.", IdempotencyRecord)},
-        (),
+        (404,),
         Scope.PAYMENTS_READ,
         parameters=(
             Parameter("key", "path", "The key.", {"type": "string"}, "order-17"),

@@ -29,7 +29,12 @@ from gateway.shapes.payment import BookedPayment, Payment, payment_shape
 from gateway.shapes.story import story_shape
 from gateway.strict import context_message, instrument_message, money_message
 from gateway.told import Told
-from services.kernel.errors import DeadlineExceeded, Unavailable
+from services.kernel.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    SwitchyardError,
+    Unavailable,
+)
 from services.kernel.ids import MerchantId
 from services.kernel.money import Currency
 from services.kernel.paging import MAX_PAGE_SIZE
@@ -144,15 +149,29 @@ async def _make_intent(exchange: Exchange, wanted: PaymentRequest) -> Told:
 
 async def _carry_out(exchange: Exchange, wanted: PaymentRequest) -> Told:
     message = context_message(wanted.context)
-    plan = await exchange.services.plan_builder.BuildPlan(BuildPlanRequest(context=message))
     request = pb.ExecutePlanRequest(
-        idempotency_key=message.idempotency_key,
-        context=message,
-        plan=plan.plan,
-        response_mode=_mode(exchange),
+        idempotency_key=message.idempotency_key, context=message, response_mode=_mode(exchange)
     )
+    try:
+        plan = await exchange.services.plan_builder.BuildPlan(BuildPlanRequest(context=message))
+    except AioRpcError as error:
+        return created(exchange, await _repeated(exchange, request, error_of_call(error)))
+    request.plan.CopyFrom(plan.plan)
     response = await exchange.services.orchestrator.ExecutePlan(request, timeout=CALL_SECONDS)
     return created(exchange, response)
+
+
+async def _repeated(
+    exchange: Exchange, request: pb.ExecutePlanRequest, why_no_plan: SwitchyardError
+) -> pb.ExecutePlanResponse:
+    """The stored answer to a request that could be planned once and cannot be any more."""
+    try:
+        return await exchange.services.orchestrator.ExecutePlan(request, timeout=CALL_SECONDS)
+    except AioRpcError as error:
+        failure = error_of_call(error)
+        if isinstance(failure, InvalidArgument):
+            raise why_no_plan from error
+        raise failure from error
 
 
 def _mode(exchange: Exchange) -> pb.ResponseMode.ValueType:

@@ -68,6 +68,9 @@ class OrchestratorServicer(OrchestratorServiceServicer):
     async def ExecutePlan(
         self, request: pb.ExecutePlanRequest, context: Context
     ) -> pb.ExecutePlanResponse:
+        if not request.HasField("plan"):
+            answer = await self._orchestrator.repeat(calls.repeat_from_request(request))
+            return calls.answer_into(answer, pb.ExecutePlanResponse())
         core_request, plan = calls.order_from_request(request)
         mode = calls.mode_from(request.response_mode)
         answer = await self._orchestrator.execute_plan(core_request, plan, mode)

@@ -165,7 +165,7 @@ def _no_time(request: ExecutePlanRequest) -> None:
         (_two_keys, Reason.IDEMPOTENCY_KEY_MISMATCH, "context.idempotency_key"),
         (_other_merchant, Reason.INVALID_ARGUMENT, "plan.merchant_id"),
         (_other_total, Reason.INVALID_ARGUMENT, "plan.total"),
-        (_no_plan, Reason.ID_MALFORMED, "id"),
+        (_no_plan, Reason.INVALID_ARGUMENT, "plan"),
         (_no_candidate, Reason.INVALID_ARGUMENT, "plan.steps[0].candidates"),
         (_no_token, Reason.INVALID_ARGUMENT, "plan.steps[0].instrument.token"),
         (_no_time, Reason.INVALID_ARGUMENT, "plan.steps[0].timeout"),

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from services.kernel.clock import Clock
 from services.kernel.context import CoreRequestContext, PaymentInstrument
-from services.kernel.errors import NotFound, SwitchyardError
+from services.kernel.errors import FieldViolation, InvalidArgument, NotFound, SwitchyardError
 from services.kernel.ids import AttemptId, MerchantId, PaymentId, RefundId
 from services.kernel.money import Money
 from services.orchestrator.domain import command as commands
@@ -87,6 +87,15 @@ class Orchestrator:
         admission = self._enforcer.admit_execution(request, plan)
         at_once = mode is ResponseMode.ASYNC
         return await self._begin(payment, command, admission, drives=True, at_once=at_once)
+
+    async def repeat(self, request: CoreRequestContext) -> Answer:
+        """What a request was answered when it was carried out, for one that has no plan today."""
+        standing = await self._standing(commands.execute_plan(request))
+        if standing is None:
+            problem = "is needed to carry a request out that was not carried out before"
+            violation = FieldViolation("plan", "plan.present", problem)
+            raise InvalidArgument(f"plan: {problem}", violations=[violation])
+        return standing
 
     async def confirm(
         self,
@@ -200,14 +209,21 @@ class Orchestrator:
         try:
             draws = await admission
         except SwitchyardError:
-            record = await self.get_key(command.merchant_id, command.idempotency_key)
-            if record is None:
+            standing = await self._standing(command)
+            if standing is None:
                 raise
-            standing = judge(command, record)
-            if isinstance(standing, SwitchyardError):
-                raise standing from None
             return standing
         return await self._desks.begin(payment, command, draws, drives=drives, at_once=at_once)
+
+    async def _standing(self, command: Command) -> Answer | None:
+        """What a command's key was answered; None if nothing stands under it."""
+        record = await self.get_key(command.merchant_id, command.idempotency_key)
+        if record is None:
+            return None
+        standing = judge(command, record)
+        if isinstance(standing, SwitchyardError):
+            raise standing from None
+        return standing
 
     async def _ordered(self, order: Order, command: Command, apply: Apply) -> Answer:
         def checked(payment: Payment) -> RefundId | None:

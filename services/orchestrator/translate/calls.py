@@ -46,6 +46,12 @@ def order_from_request(request: pb.ExecutePlanRequest) -> tuple[CoreRequestConte
     return request_from_message(request.context), plan_from_message(request.plan)
 
 
+def repeat_from_request(request: pb.ExecutePlanRequest) -> CoreRequestContext:
+    """The request alone, which is all that a repeat needs."""
+    _check_key(request.idempotency_key, request.context.idempotency_key)
+    return request_from_message(request.context)
+
+
 def payment_from_request(request: pb.CreatePaymentRequest) -> CoreRequestContext:
     """The request; the key stands in both places, and says the same."""
     _check_key(request.idempotency_key, request.context.idempotency_key)

@@ -38,6 +38,11 @@ adapter = "simulated"
 options = { faults_percent = { hang = 100 } }
 
 [[processors]]
+id = "euro"
+adapter = "simulated"
+currencies = ["EUR"]
+
+[[processors]]
 id = "slow"
 adapter = "simulated"
 options = { latency_ms = 700 }
@@ -149,7 +154,7 @@ class Stage:
     async def merchant(self, *processors: str, scopes: tuple[str, ...] = ()) -> Shop:
         """A new merchant with a configuration and a key."""
         merchant_id = await self.unconfigured_merchant()
-        await self._configure(merchant_id, processors or ("simulated",))
+        await self.configure(merchant_id, processors or ("simulated",))
         return await self.key_of(merchant_id, scopes)
 
     async def unconfigured_merchant(self) -> str:
@@ -189,7 +194,14 @@ class Stage:
                 counts[name] = int(row["rows"])
             return counts
 
-    async def _configure(self, merchant_id: str, processors: tuple[str, ...]) -> None:
+    async def configure(
+        self,
+        merchant_id: str,
+        processors: tuple[str, ...],
+        *,
+        expected_version: int = 0,
+    ) -> None:
+        """Give a merchant its next configuration."""
         settings = config_pb.MerchantSettings(
             default_currency="USD",
             fees=config_pb.FeeSchedule(
@@ -203,6 +215,7 @@ class Stage:
             PutConfigRequest(
                 idempotency_key=str(uuid.uuid4()),
                 merchant_id=merchant_id,
+                expected_version=expected_version,
                 comment="opening day",
                 settings=settings,
             )

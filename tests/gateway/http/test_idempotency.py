@@ -76,6 +76,18 @@ async def test_a_refund_is_repeated_under_its_key(stage: Stage) -> None:
     assert (other.status, other.body["param"]) == (422, "amount")
 
 
+async def test_a_repeat_is_answered_though_no_plan_could_be_made_today(stage: Stage) -> None:
+    shop = await stage.merchant()
+    first = await shop.post("/payments", order(), key="order-17")
+    await stage.configure(shop.merchant_id, ("euro",), expected_version=1)
+    refused = await shop.post("/payments", order())
+    assert (refused.status, refused.code) == (422, "no_candidate")
+    again = await shop.post("/payments", order(), key="order-17")
+    assert (again.status, again.text) == (201, first.text)
+    other = await shop.post("/payments", order(1350), key="order-17")
+    assert (other.status, other.code) == (422, "idempotency_key_reused")
+
+
 async def test_header_and_body_must_name_the_same_key(stage: Stage) -> None:
     shop = await stage.merchant()
     answer = await shop.post("/payments", order(idempotency_key="order-18"), key="order-17")

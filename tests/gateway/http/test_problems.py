@@ -74,6 +74,8 @@ def test_the_platform_s_own_fault_names_no_field() -> None:
         ("instrument.token", "payment_method"),
         ("context.instrument.method", "method"),
         ("steps[1].instrument.token", "steps[1].payment_method"),
+        ("plan.steps[0].payment_method", "payment_method"),
+        ("plan.steps[1].payment_method", "steps[1].payment_method"),
         ("page_token", "cursor"),
         ("page_size", "limit"),
         ("entries[1].amount.amount_minor", "entries[1].amount"),

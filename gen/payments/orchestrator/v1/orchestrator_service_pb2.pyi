@@ -220,7 +220,7 @@ class ExecutePlanRequest(_message.Message):
 
     @_builtins.property
     def plan(self) -> _payment_plan_pb2.PaymentPlan:
-        """The plan to carry out; on a repeat, the plan that was stored first counts."""
+        """The plan to carry out; on a repeat the plan that was stored first counts, and it may be unset."""
 
     def __init__(
         self,
