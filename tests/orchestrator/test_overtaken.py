@@ -4,19 +4,26 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import pytest
 from payments.core.v1.operation_pb2 import Operation
+from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.payment_pb2 import PaymentState
 from payments.result.v1.result_pb2 import Result
 
+from services.kernel.errors import FailedPrecondition
 from services.kernel.outcome import ErrorCode as Code
+from services.runtime.rpc import typed_errors
 from tests.orchestrator.conftest import House, running_house
-from tests.orchestrator.orders import execution, succeeded
-from tests.router.attempts import failed
+from tests.orchestrator.orders import about, execution, succeeded
+from tests.router.attempts import failed, unknown
 from tests.stand_in_processors import StandInProcessors
 
 AUTHORIZE = Operation.OPERATION_AUTHORIZE
 CAPTURE = Operation.OPERATION_CAPTURE
 LOOKUP = Operation.OPERATION_LOOKUP
+REFUND = Operation.OPERATION_REFUND
+
+_REFUNDED = "select from payments.payments where state = 'refunded' and needs_reconciliation"
 
 
 @dataclass
@@ -75,3 +82,37 @@ async def test_who_was_overtaken_sends_nothing_that_another_is_sending(
         answer = await call
         assert answer.payment.state == PaymentState.PAYMENT_STATE_CAPTURED
         assert await first.count("attempts") == 2
+
+
+async def test_a_refund_that_two_have_sent_is_returned_once_and_booked(
+    application_url: str,
+) -> None:
+    """One could not send it and says so; meanwhile the other has, and is told that it was paid."""
+    unsent, paid = Held(failed(Code.NETWORK_FAILURE)), Held(succeeded("re_1"))
+    slow, others = _processors(), _processors()
+    slow.script(AUTHORIZE, succeeded("pi_1"))
+    slow.script(REFUND, unsent.script, *[failed(Code.NETWORK_FAILURE) for _ in range(3)])
+    others.script(LOOKUP, *[unknown() for _ in range(20)])
+    others.script(REFUND, paid.script)
+    async with (
+        running_house(application_url, slow, recovers=False) as first,
+        running_house(application_url, others) as second,
+    ):
+        payment = await first.execute(execution())
+        order = pb.RefundPaymentRequest(**about(payment, "r-1"))
+        call = asyncio.ensure_future(first.stub.RefundPayment(order, timeout=120))
+        await unsent.until_asked()
+        await _expire(first)
+        await paid.until_asked()
+        unsent.told.set()
+        await call
+        paid.told.set()
+        async with asyncio.timeout(60):
+            while not await second.rows(_REFUNDED):  # noqa: ASYNC110 -- another task commits it
+                await asyncio.sleep(0.02)
+        (booking,) = await second.rows("select amount from payments.postings where kind = 'refund'")
+        assert booking["amount"] == 10_000
+        assert (await second.get(payment.id)).amount_refunded.amount_minor == 10_000
+        again = pb.RefundPaymentRequest(**about(payment, "r-2"))
+        with pytest.raises(FailedPrecondition), typed_errors():
+            await second.stub.RefundPayment(again)

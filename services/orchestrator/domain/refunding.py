@@ -25,6 +25,7 @@ from services.orchestrator.domain.state import (
     StepState,
 )
 
+_PAID_AFTER_ALL: Final = "paid out after it had been given up"
 _TAKEN: Final = frozenset({PaymentState.CAPTURED, PaymentState.REFUNDED, PaymentState.DISPUTED})
 
 
@@ -151,6 +152,27 @@ class Refunding(PaymentRecord):
             )
         )
 
+    def _paid_after_all(self, attempt: Attempt, reference: str, now: datetime) -> bool:
+        """Record that a refund was paid out that had been given up; False where that is known.
+
+        What it had reserved is free by then and may be on its way to the customer once more, so a
+        person has to look.
+        """
+        name = (attempt.processor_id, reference)
+        parts = (part for refund in self.refunds for part in refund.parts)
+        is_known = any((part.processor_id, part.processor_reference) == name for part in parts)
+        if is_known or not is_given_up(attempt):
+            return False
+        self._stand(now, needs_reconciliation=True)
+        amount, step = attempt.amount, self._steps[attempt.step_id]
+        part = RefundPart(
+            RefundPartId.new(), step.id, amount, attempt.processor_id, Money.zero(amount.currency)
+        )
+        part = replace(part, processor_reference=reference)
+        refund = Refund(RefundId.new(), amount, _PAID_AFTER_ALL, "", (part,), now, now)
+        self._return(step, self._put_refund(refund), part, now)
+        return True
+
     def _not_paid_out(self, attempt: Attempt, execution: Execution, now: datetime) -> None:
         """A part of a refund failed: what it had reserved is free again."""
         if attempt.late:
@@ -208,6 +230,15 @@ class Refunding(PaymentRecord):
             )
         )
         return True
+
+
+def is_given_up(attempt: Attempt) -> bool:
+    """Whether a refund counts as failed of which the processor itself has told nothing.
+
+    Sending it failed, or an operator decided without knowing; so it may be paid out for all that.
+    """
+    is_ours = attempt.part_id is not None and attempt.state is AttemptState.FAILED
+    return is_ours and (attempt.reference is None or attempt.evidence is not None)
 
 
 def _settles(attempt: Attempt, taken: bool) -> bool:

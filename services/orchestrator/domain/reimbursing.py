@@ -17,6 +17,7 @@ from services.orchestrator.domain.attempt import Attempt, Execution
 from services.orchestrator.domain.disputing import Disputing
 from services.orchestrator.domain.posting import refund_reversal_posting
 from services.orchestrator.domain.refund import Refund, RefundPart
+from services.orchestrator.domain.refunding import is_given_up
 from services.orchestrator.domain.state import (
     AttemptState,
     Operation,
@@ -98,9 +99,8 @@ class Reimbursing(Disputing):
         """One more fact about a refund of ours that has ended."""
         if attempt.part_id is not None:
             refund, part = self._refund_of(attempt)
-            was_doubtful = attempt.evidence is not None and part.state is RefundState.FAILED
-            if was_doubtful and event.kind is FactKind.REFUND_SUCCEEDED:
-                # A person had to decide without knowing, and the processor knows better.
+            if is_given_up(attempt) and event.kind is FactKind.REFUND_SUCCEEDED:
+                # It was decided without knowing, and the processor knows better.
                 self._stand(now, needs_reconciliation=True)
                 heard = self._hear_of_another(self._hold_of(attempt), event, now)
                 return replace(heard, is_alarming=True)

@@ -25,10 +25,10 @@ class Settling(Authorizing):
     ) -> Disposition:
         """Record what came of an attempt, and decide what is next; a known fact changes nothing."""
         attempt = self._attempts[attempt_id]
-        if attempt.is_settled:
-            return self._heard_again(attempt, execution, now)
         if source in _ASKED:
             self._cause = f"attempt:{attempt_id}"
+        if attempt.is_settled:
+            return self._heard_again(attempt, execution, now)
         told = replace(
             attempt, execution=execution, reference=execution.reference or attempt.reference
         )
@@ -207,6 +207,8 @@ class Settling(Authorizing):
                 given = self._give_back(attempt, reference, attempt.amount, now, taken=False)
             case Operation.CAPTURE if reference is not None:
                 given = self._give_back(attempt, reference, attempt.amount, now, taken=True)
+            case Operation.REFUND if execution.reference is not None:
+                given = self._paid_after_all(attempt, execution.reference, now)
             case _:
                 given = False
         return Disposition.APPLIED if given else Disposition.STALE
