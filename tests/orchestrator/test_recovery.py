@@ -171,6 +171,32 @@ async def test_a_driver_that_was_overtaken_does_nothing_twice(application_url: s
         assert await first.count("postings") == 1
 
 
+async def test_nobody_is_refused_by_what_was_overtaken(application_url: str) -> None:
+    """A process still waits for an answer of old when it is asked to refund what others took."""
+    slow = asyncio.Event()
+
+    async def never_answered() -> Result:
+        slow.set()
+        return await never()
+
+    processors, others = _processors(), _processors()
+    processors.script(AUTHORIZE, never_answered)
+    others.script(LOOKUP, succeeded("pi_1"))
+    async with (
+        running_house(application_url, processors, recovers=False) as first,
+        running_house(application_url, others) as second,
+    ):
+        call = asyncio.ensure_future(first.stub.ExecutePlan(execution(), timeout=60))
+        await slow.wait()
+        await _expire(first)
+        (row,) = await first.rows("select id from payments.payments")
+        payment = await _until(second, f"pay_{row['id'].hex}", lambda each: each.state == CAPTURED)
+        refund = pb.RefundPaymentRequest(**about(payment, "refund"), amount=usd(100))
+        answer = await first.stub.RefundPayment(refund, timeout=30)
+        assert answer.refund.amount == usd(100)
+        assert (await call).payment.id == payment.id
+
+
 async def test_an_order_given_elsewhere_is_carried_out_by_who_drives(application_url: str) -> None:
     """Two processes: one captures what the other has authorized, both at once for the refund."""
     processors = _processors()

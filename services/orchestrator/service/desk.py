@@ -229,10 +229,15 @@ class Desk:
             standing = await self._standing(change.command)
             if standing is not None:
                 return standing
+        is_kept = self._payment is not None
         payment = await self._current(change.merchant_id)
         try:
             refund_id = change.apply(payment)
         except SwitchyardError:
+            if is_kept:
+                # Others may have saved more than is kept here: nobody is refused by what is old.
+                self._payment = None
+                return await self._tried(change)
             # The same call may have come by another way just now: its answer counts.
             standing = None if change.command is None else await self._standing(change.command)
             if standing is None:
