@@ -124,6 +124,7 @@ from services.webhooks.service.comparing import Comparing
 from services.webhooks.service.gaps import Gaps
 from services.webhooks.service.inquiry import Inquiry
 from services.webhooks.service.receiving import Receiving
+from services.webhooks.service.traffic import Traffic
 from services.webhooks.store.events import Events as WebhookEvents
 from services.webhooks.store.replays import Replays
 from services.webhooks.store.tally import Tally
@@ -312,7 +313,7 @@ async def _open_webhooks(system: System) -> AsyncIterator[None]:
     keyring = open_keyring(settings, clock)
     metrics = WebhookMetrics(system.telemetry.registry)
     events = WebhookEvents(database, command_payload)
-    tally = Tally(database)
+    tally, traffic = Tally(database), Traffic()
     comparing = Comparing(
         Lists(processors),
         tally,
@@ -323,12 +324,13 @@ async def _open_webhooks(system: System) -> AsyncIterator[None]:
     )
     replays = Replays(database, command_payload)
     servicer = WebhookServicer(
-        Receiving(keyring, events, clock, metrics, reach),
+        Receiving(keyring, events, clock, metrics, traffic=traffic, reach=reach),
         Inquiry(events, tally, replays),
         Gaps(comparing, keyring, replays, clock),
     )
     system.registry.register(add_WebhookServiceServicer_to_server, servicer)
-    applying = Applying(Teller(processors, orchestrator), keyring, clock, metrics)
+    teller = Teller(processors, orchestrator)
+    applying = Applying(teller, keyring, clock, metrics, traffic=traffic)
     application = Application(events, applying, tries=settings.consumer_tries)
     try:
         async with AsyncExitStack() as stack:

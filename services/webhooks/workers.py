@@ -1,9 +1,11 @@
 """What goes on beside the calls: events being applied, looked at again, compared and counted."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
 from payments.events.v1.dead_letter_pb2 import DeadLetter
 
@@ -29,8 +31,8 @@ _FAILURES: Final = "webhooks.failures"
 _COMMAND: Final = "WebhookEventReceived"
 
 # Applying waits for the orchestrator's commit, which those who wait at the same time share.
-_LANES: Final = 8
-_BATCH_SIZE: Final = 20
+_LANES: Final = 2
+_BATCH_SIZE: Final = 32
 _SWEEP: Final = timedelta(seconds=1)
 _SWEEP_MAX: Final = 500
 _COMPARE: Final = timedelta(seconds=1)
@@ -75,11 +77,19 @@ class Application:
         self._events = events
         self._applies = applies
         self._tries = tries
+        self._uses: WeakKeyDictionary[Connection, asyncio.Lock] = WeakKeyDictionary()
 
     def consumers(self) -> Sequence[Consumer]:
         """What applies events, and what marks those that could not be."""
         return (
-            Consumer(_EVENTS, (Topic.COMMANDS,), self._apply, batch_size=_BATCH_SIZE, lanes=_LANES),
+            Consumer(
+                _EVENTS,
+                (Topic.COMMANDS,),
+                self._apply,
+                batch_size=_BATCH_SIZE,
+                lanes=_LANES,
+                abreast=_BATCH_SIZE,
+            ),
             Consumer(_FAILURES, (Topic.DEAD_LETTERS,), self._give_up),
         )
 
@@ -87,7 +97,9 @@ class Application:
         if message.type != _COMMAND:
             return
         event_id = _event_id(message.payload)
-        event = await self._events.open(connection, event_id)
+        use = self._uses.setdefault(connection, asyncio.Lock())
+        async with use:
+            event = await self._events.open(connection, event_id)
         if event is None:
             raise Unreadable(f"there is no webhook event {event_id}")
         if event.state in SETTLED:
@@ -99,7 +111,8 @@ class Application:
         except InvalidArgument as refusal:
             # What has no meaning now has none in eight seconds.
             raise Unreadable(str(refusal)) from refusal
-        await self._events.settle(connection, event_id, settlement, message.attempt)
+        async with use:
+            await self._events.settle(connection, event_id, settlement, message.attempt)
 
     async def _give_up(self, connection: Connection, message: IncomingMessage) -> None:
         letter = DeadLetter.FromString(message.payload)

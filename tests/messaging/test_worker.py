@@ -317,3 +317,33 @@ async def _is_true(truth: bool) -> bool:
 
 async def _counts(database: Database, query: str, wanted: int) -> bool:
     return await count(database, query) == wanted
+
+
+async def test_keys_are_handled_side_by_side_and_each_in_order(
+    database: Database, running: Running
+) -> None:
+    at_work: set[str] = set()
+    most = 0
+    told: list[tuple[str, int]] = []
+
+    async def handle(_connection: Connection, received: IncomingMessage) -> None:
+        nonlocal most
+        assert received.key not in at_work
+        at_work.add(received.key)
+        most = max(most, len(at_work))
+        await asyncio.sleep(0.05)
+        told.append((received.key, received.sequence))
+        at_work.remove(received.key)
+
+    keys = [f"pay_{number}" for number in range(12)]
+    await publish(database, [message(key, number) for number in (1, 2, 3) for key in keys])
+    consumer = Consumer("trial", (Topic.EVENTS,), handle, abreast=4)
+    await running.start(PostgresEngine(), consumer)
+
+    async def are_told() -> bool:
+        return len(told) == 3 * len(keys)
+
+    await until(are_told)
+    assert 1 < most <= 4
+    for key in keys:
+        assert [sequence for name, sequence in told if name == key] == [1, 2, 3]

@@ -48,6 +48,7 @@ from services.webhooks.service.comparing import Comparing
 from services.webhooks.service.gaps import Gaps
 from services.webhooks.service.inquiry import Inquiry
 from services.webhooks.service.receiving import Receiving
+from services.webhooks.service.traffic import Traffic
 from services.webhooks.store.events import Events
 from services.webhooks.store.replays import Replays
 from services.webhooks.store.tally import Tally
@@ -166,6 +167,7 @@ async def running_house(
     )
     metrics = WebhookMetrics(telemetry.registry)
     events, tally = Events(database, command_payload), Tally(database)
+    traffic = Traffic()
     messaging = Messaging(
         database,
         PostgresBus(database),
@@ -190,13 +192,14 @@ async def running_house(
         registry.register(
             add_WebhookServiceServicer_to_server,
             WebhookServicer(
-                Receiving(keyring, events, clock, metrics, reach),
+                Receiving(keyring, events, clock, metrics, traffic=traffic, reach=reach),
                 Inquiry(events, tally, replays),
                 Gaps(comparing, keyring, replays, clock),
             ),
         )
         teller = Teller(processor_stub, OrchestratorServiceStub(channel))
-        application = Application(events, Applying(teller, keyring, clock, metrics), tries=_TRIES)
+        applying = Applying(teller, keyring, clock, metrics, traffic=traffic)
+        application = Application(events, applying, tries=_TRIES)
         if manner.applies:
             for consumer in application.consumers():
                 await stack.enter_async_context(messaging.consuming(consumer))

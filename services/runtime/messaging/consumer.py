@@ -56,6 +56,9 @@ class Consumer:
     """Messages that share a commit; 1 for a handler with a remote effect."""
     lanes: int = 1
     """Connections that work side by side, each on partitions of its own."""
+    abreast: int = 1
+    """Keys whose messages a lane handles side by side; above 1, the handler sees to it that the
+    connection is used for one thing at a time."""
     patience: timedelta = _LONGEST_PATIENCE
     """How long a handler may take; an attempt that takes longer has failed."""
 
@@ -64,5 +67,5 @@ class Consumer:
             raise ValueError("a consumer has a name and at least one topic")
         if not timedelta(0) < self.patience <= _LONGEST_PATIENCE:
             raise ValueError(f"a consumer's patience is above zero and at most {_LONGEST_PATIENCE}")
-        if self.batch_size < 1 or self.lanes < 1:
+        if min(self.batch_size, self.lanes, self.abreast) < 1:
             raise ValueError("a consumer takes at least one message, on at least one lane")

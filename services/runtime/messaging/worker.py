@@ -9,6 +9,7 @@ to the dead-letter topic.
 import asyncio
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -101,8 +102,7 @@ class Worker:
         """All or none, which saves two round trips a message; False when one of them failed."""
         try:
             async with connection.transaction():
-                for row in rows:
-                    await self._call_handler(connection, row)
+                await self._call_handlers(connection, rows)
                 reach(CrashPoint.CONSUMED_NOT_ACKNOWLEDGED)
                 done = [row["event_id"] for row in rows]
                 await connection.execute(_QUERIES["mark_done"], self._consumer.name, done)
@@ -110,6 +110,25 @@ class Worker:
             return False
         self._metrics.handled(self._consumer.name, len(rows))
         return True
+
+    async def _call_handlers(self, connection: Connection, rows: Sequence[Record]) -> None:
+        """In order within a key, and as many keys side by side as the consumer wants."""
+        lines: defaultdict[str, list[Record]] = defaultdict(list)
+        for row in rows:
+            lines[row["key"] if self._consumer.abreast > 1 else ""].append(row)
+        slots = asyncio.Semaphore(self._consumer.abreast)
+
+        async def follow(line: Sequence[Record]) -> None:
+            async with slots:
+                for row in line:
+                    await self._call_handler(connection, row)
+
+        if len(lines) == 1:
+            await follow(rows)
+            return
+        async with asyncio.TaskGroup() as keys:
+            for line in lines.values():
+                keys.create_task(follow(line))
 
     async def _handle_one_by_one(self, connection: Connection, rows: Sequence[Record]) -> None:
         outcome = _Outcome()

@@ -22,9 +22,13 @@ from services.webhooks.domain.event import (
     Told,
     pause_before_check,
 )
+from services.webhooks.service.traffic import Traffic
 
 _OUTAGE: Final = (Unavailable, DeadlineExceeded, ResourceExhausted, InFlight)
 _AFTER_OUTAGE: Final = timedelta(seconds=30)
+# Up to this age an event lets deliveries go first; what is left of a consumer's patience is for
+# telling the orchestrator.
+_GIVES_WAY: Final = timedelta(seconds=4)
 
 _log = structlog.get_logger()
 
@@ -52,7 +56,16 @@ class Notes(Protocol):
 class Applying:
     """Applies stored events; telling twice changes nothing, so that a crash costs nothing."""
 
-    def __init__(self, teller: Teller, household: Household, clock: Clock, notes: Notes) -> None:
+    def __init__(
+        self,
+        teller: Teller,
+        household: Household,
+        clock: Clock,
+        notes: Notes,
+        *,
+        traffic: Traffic,
+    ) -> None:
+        self._traffic = traffic
         self._teller = teller
         self._household = household
         self._clock = clock
@@ -60,6 +73,8 @@ class Applying:
 
     async def apply(self, event: OpenEvent, *, is_last_try: bool) -> Settlement:
         """What became of it. An outage puts it off at the last try: it is nobody's failure."""
+        age = self._clock.now() - event.created_at
+        await self._traffic.give_way((_GIVES_WAY - age).total_seconds())
         try:
             told = await self._tell(event)
         except _OUTAGE as outage:

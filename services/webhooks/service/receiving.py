@@ -13,6 +13,7 @@ from services.kernel.ids import WebhookEventId
 from services.webhooks.domain.delivery import Delivery, Received, read_delivery
 from services.webhooks.domain.event import NewEvent, Stored
 from services.webhooks.domain.signature import Account, Flaw, verify
+from services.webhooks.service.traffic import Traffic
 
 ADAPTERS: Final = frozenset({"stripe"})
 
@@ -43,16 +44,28 @@ class Receiving:
     """Takes deliveries in."""
 
     def __init__(
-        self, keyring: Keyring, inbox: Inbox, clock: Clock, notes: Notes, reach: Reach
+        self,
+        keyring: Keyring,
+        inbox: Inbox,
+        clock: Clock,
+        notes: Notes,
+        *,
+        traffic: Traffic,
+        reach: Reach,
     ) -> None:
         self._keyring = keyring
         self._inbox = inbox
         self._clock = clock
         self._notes = notes
+        self._traffic = traffic
         self._reach = reach
 
     async def receive(self, received: Received) -> Stored:
         """Store a delivery that is genuine, once; whoever sends it again is told the same."""
+        with self._traffic.receiving():
+            return await self._take(received)
+
+    async def _take(self, received: Received) -> Stored:
         account = self._verified(received)
         delivery = self._read(received, account)
         now = self._clock.now()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 from services.kernel.errors import Reason
 from services.kernel.ids import EventId, PaymentId, WebhookEventId
@@ -78,15 +79,14 @@ class _Writer:
     async def write(
         self, connection: Connection, units: Sequence[_Unit]
     ) -> Sequence[Verdict[Stored]]:
-        rows = await connection.fetch(SQL["add_events"], *_columns(unit.event for unit in units))
-        ids = {row["stripe_event_id"]: row["id"] for row in rows}
-        headers = {unit.event.event_id: unit.headers for unit in units}
-        await append_commands(connection, self._encode, rows, headers)
-        added = frozenset(ids)
-        known = [unit.event.event_id for unit in units if unit.event.event_id not in added]
-        if known:
-            standing = await connection.fetch(SQL["find_ids"], known)
-            ids.update((row["stripe_event_id"], row["id"]) for row in standing)
+        ids = await _standing(connection, [unit.event.event_id for unit in units])
+        # Inserting what stands would do nothing as well, but wait for whoever is settling it.
+        fresh = [unit for unit in units if unit.event.event_id not in ids]
+        added = await self._add(connection, fresh)
+        missed = [unit.event.event_id for unit in fresh if unit.event.event_id not in added]
+        if missed:
+            ids |= await _standing(connection, missed)
+        ids |= added
         return [
             Stored(
                 WebhookEventId.of_hex(ids[unit.event.event_id].hex),
@@ -94,6 +94,15 @@ class _Writer:
             )
             for unit in units
         ]
+
+    async def _add(self, connection: Connection, units: Sequence[_Unit]) -> Mapping[str, UUID]:
+        """Store events with their commands; where those are that another had not stored first."""
+        if not units:
+            return {}
+        rows = await connection.fetch(SQL["add_events"], *_columns(unit.event for unit in units))
+        headers = {unit.event.event_id: unit.headers for unit in units}
+        await append_commands(connection, self._encode, rows, headers)
+        return {row["stripe_event_id"]: row["id"] for row in rows}
 
 
 class Events:
@@ -225,6 +234,11 @@ async def append_commands(
             )
         )
     await outbox.append(connection, messages)
+
+
+async def _standing(connection: Connection, event_ids: Sequence[str]) -> dict[str, UUID]:
+    rows = await connection.fetch(SQL["find_ids"], event_ids)
+    return {row["stripe_event_id"]: row["id"] for row in rows}
 
 
 def _columns(events: Iterable[NewEvent]) -> Sequence[Sequence[object]]:
