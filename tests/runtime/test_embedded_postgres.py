@@ -253,8 +253,12 @@ async def test_a_server_that_ended_but_was_not_reaped_is_no_obstacle(
     short_tmp_path: Path,
 ) -> None:
     lock_file = short_tmp_path / "postmaster.pid"
-    stand_in = ["sh", "-c", "trap 'exit 0' INT; echo ready; while :; do sleep 0.05; done"]
-    command = [*stand_in, str(short_tmp_path)]
+    # Not a shell: one that runs in the background cannot trap the signal that it ignores there.
+    stand_in = (
+        "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: sys.exit(0));"
+        " print('ready', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", stand_in, str(short_tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:  # noqa: ASYNC220 -- no matter
         assert server.stdout is not None
         server.stdout.readline()
