@@ -89,7 +89,8 @@ class _Bench:
         async with opened as pay:
             await load.at_once(pay, callers=4, seconds=_WARM_UP_SECONDS)
             await drained(self.database)
-            return await load.paced(pay, a_second=_QUIET_A_SECOND, seconds=self.seconds)
+            found = await load.paced(pay, a_second=_QUIET_A_SECOND, seconds=self.seconds)
+            return replace(found, drained_seconds=await drained(self.database))
 
     async def pgbench(self, clients: int) -> Round:
         sizes = self.report.row_sizes or await RowSizes.measured(self.database)
