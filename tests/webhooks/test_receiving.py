@@ -207,3 +207,12 @@ async def test_what_was_stored_cannot_be_changed_by_the_application(house: House
 async def test_a_header_signs_its_own_body_alone() -> None:
     body, other = b'{"a":1}', b'{"a":2}'
     assert signature(body, at=_NOW) != signature(other, at=_NOW)
+
+
+async def test_a_repeat_does_not_wait_for_whoever_settles_its_event(house: House) -> None:
+    sent = letter()
+    first = await house.receive(sent)
+    async with house.database.connection() as connection, connection.transaction():
+        await connection.execute("update webhooks.webhook_events set state = state")
+        again = await asyncio.wait_for(house.receive(sent), 5)
+    assert (again.webhook_event_id, again.duplicate) == (first.webhook_event_id, True)
