@@ -29,6 +29,7 @@ async def _storm(
         return await rage(scene, seed=seed, cycles=cycles)
 
 
+@pytest.mark.slow
 async def test_no_money_is_lost_or_doubled_and_no_payment_stuck_however_processes_die(
     database_urls: DatabaseUrls, short_tmp_path: Path
 ) -> None:
@@ -39,6 +40,7 @@ async def test_no_money_is_lost_or_doubled_and_no_payment_stuck_however_processe
     assert outcome.report.outside["returns succeeded"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_KAFKA is None, reason="KAFKA_BOOTSTRAP_SERVERS is not set")
 async def test_the_same_with_kafka_as_the_bus(
     database_urls: DatabaseUrls, short_tmp_path: Path
