@@ -57,7 +57,7 @@ def test_every_place_and_operation_has_its_turn_before_any_is_repeated() -> None
     )
     for point in (CrashPoint.ATTEMPT_COMMITTED, CrashPoint.PROCESSOR_ANSWERED):
         assert {each.operation for each in turn if each.point is point} == set(OPERATIONS)
-    # There is no door for webhooks yet among the processes that are killed.
+    # Webhooks come to the gateway, which is none of the processes that are killed.
     assert {each.point for each in turn} == {None, *CrashPoint} - {CrashPoint.WEBHOOK_STORED}
 
 
