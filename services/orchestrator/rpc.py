@@ -88,7 +88,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         self, request: pb.VoidPaymentRequest, context: Context
     ) -> pb.VoidPaymentResponse:
         answer = await self._orchestrator.void(
-            calls.order_about(request, _request_id()), request.reason
+            calls.order_about(request, _request_id()), calls.told_reason(request)
         )
         return calls.answer_into(answer, pb.VoidPaymentResponse())
 
@@ -96,7 +96,9 @@ class OrchestratorServicer(OrchestratorServiceServicer):
         self, request: pb.RefundPaymentRequest, context: Context
     ) -> pb.RefundPaymentResponse:
         answer = await self._orchestrator.refund(
-            calls.order_about(request, _request_id()), calls.wanted_amount(request), request.reason
+            calls.order_about(request, _request_id()),
+            calls.wanted_amount(request),
+            calls.told_reason(request),
         )
         return calls.refund_response(answer)
 

@@ -46,6 +46,15 @@ def _settle(payment: Payment, execution: Execution, now: datetime = NOW) -> None
     payment.settle(attempt.id, execution, now)
 
 
+def captured() -> Payment:
+    """A payment that was taken, with nothing left to carry out."""
+    payment = _confirmed()
+    while payment.to_send:
+        _settle(payment, DONE)
+    payment.collect_changes()
+    return payment
+
+
 @pytest.mark.parametrize("before", PaymentState)
 @pytest.mark.parametrize("after", PaymentState)
 def test_every_move_is_one_of_the_pairs_or_refused(

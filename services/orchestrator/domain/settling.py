@@ -69,7 +69,9 @@ class Settling(Authorizing):
         doubtful = [
             each
             for each in self.attempts
-            if each.state is AttemptState.IN_DOUBT and attempt_id in (None, each.id)
+            if (each.state is AttemptState.IN_DOUBT and attempt_id in (None, each.id))
+            # What a processor took on and never ended is settled by who names it.
+            or (each.state is AttemptState.PENDING and each.id == attempt_id)
         ]
         if len(doubtful) == 1:
             return doubtful[0]
@@ -147,14 +149,17 @@ class Settling(Authorizing):
     def _wait_for_processor(self, attempt: Attempt, now: datetime) -> None:
         """The processor took the order and says later how it ended: an event, or a lookup."""
         self._no_longer_in_doubt(attempt, now)
+        look_up_at = _next_lookup(attempt, now)
         self._put_attempt(
             replace(
                 attempt,
                 state=AttemptState.PENDING,
                 lookups=attempt.lookups + 1,
-                look_up_at=_next_lookup(attempt, now),
+                look_up_at=look_up_at,
             )
         )
+        if look_up_at is None:
+            self._stand(now, needs_reconciliation=True)
 
     def _no_longer_in_doubt(self, attempt: Attempt, now: datetime) -> None:
         others = (each for each in self.attempts if each.id != attempt.id)

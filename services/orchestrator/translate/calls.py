@@ -19,6 +19,7 @@ from services.orchestrator.translate.words import (
     instrument_from,
     invalid,
     money_from,
+    plain_text,
     word,
 )
 
@@ -84,14 +85,19 @@ def wanted_instrument(request: pb.ConfirmPaymentRequest) -> PaymentInstrument | 
     return instrument_from("instrument", request.instrument)
 
 
+def told_reason(request: pb.VoidPaymentRequest | pb.RefundPaymentRequest) -> str:
+    """Why, as the merchant says."""
+    return plain_text("reason", request.reason)
+
+
 def evidence_from(request: pb.ResolvePaymentRequest) -> tuple[AttemptId | None, Evidence]:
     """What an operator has found out, and about which attempt."""
     told = request.evidence
     evidence = Evidence(
         outcome=word("evidence.outcome", told.outcome, OUTCOMES),
-        reference=told.processor_reference or None,
-        source=told.source,
-        operator=told.operator,
+        reference=plain_text("evidence.processor_reference", told.processor_reference) or None,
+        source=plain_text("evidence.source", told.source),
+        operator=plain_text("evidence.operator", told.operator),
     )
     attempt_id = AttemptId.parse(request.attempt_id) if request.attempt_id else None
     return attempt_id, evidence

@@ -21,6 +21,7 @@ from services.orchestrator.translate.words import (
     STATES,
     invalid,
     optional_moment,
+    plain_text,
     word,
 )
 
@@ -106,10 +107,7 @@ def _payment_id(payment_id: str) -> PaymentId | None:
 
 
 def _text(path: str, text: str) -> str | None:
-    if "\0" in text:
-        # PostgreSQL keeps no text with one, so it would not even look.
-        raise invalid(path, "text.no_nul", "holds a NUL")
-    return text or None
+    return plain_text(path, text) or None
 
 
 def _filters(request: Message) -> str:

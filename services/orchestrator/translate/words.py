@@ -43,6 +43,8 @@ from services.orchestrator.domain.state import (
 _Number = TypeVar("_Number", bound=int)
 _Word = TypeVar("_Word")
 
+_TEXT_CHARACTERS_MAX: Final = 1_000
+
 METHODS: Final = {
     payment_method_pb2.PaymentMethod.Value(f"PAYMENT_METHOD_{word.name}"): word
     for word in PaymentMethod
@@ -168,6 +170,15 @@ def span(path: str, message: Duration) -> timedelta:
         return message.ToTimedelta()
     except OverflowError:
         raise invalid(path, "span.range", "is longer than can be") from None
+
+
+def plain_text(path: str, text: str) -> str:
+    """Words of a caller, to be kept or looked for; PostgreSQL keeps none with a NUL."""
+    if "\0" in text:
+        raise invalid(path, "text.no_nul", "holds a NUL")
+    if len(text) > _TEXT_CHARACTERS_MAX:
+        raise invalid(path, "text.length", f"has more than {_TEXT_CHARACTERS_MAX} characters")
+    return text
 
 
 def invalid(path: str, rule: str, problem: str, *, reason: Reason | None = None) -> InvalidArgument:
