@@ -26,12 +26,10 @@ async def test_a_reason_that_cannot_be_kept_is_refused(
 ) -> None:
     payment = await house.execute(execution())
     words: dict[str, Any] = about(payment, "key") | {"reason": reason}
-    call = {
-        "refund": lambda: house.stub.RefundPayment(pb.RefundPaymentRequest(**words)),
-        "void": lambda: house.stub.VoidPayment(pb.VoidPaymentRequest(**words)),
-    }[order]
+    call: Any = {"refund": house.stub.RefundPayment, "void": house.stub.VoidPayment}[order]
+    request: Any = {"refund": pb.RefundPaymentRequest, "void": pb.VoidPaymentRequest}[order]
     with pytest.raises(InvalidArgument) as refused, typed_errors():
-        await call()
+        await call(request(**words))
     assert refused.value.violations[0].field == "reason"
 
 
