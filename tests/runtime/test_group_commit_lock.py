@@ -151,6 +151,12 @@ async def test_an_idle_writers_session_is_ended_and_its_next_caller_does_not_not
     writer._session._idle = timedelta(seconds=0.2)
     assert await writer.submit(Write("a")) == 1
     await until_no_session(database, "idler")
+    ended = writer._session._connection
+    assert ended is not None
+    async with asyncio.timeout(10):
+        # The client hears of it a moment after the server has forgotten the session.
+        while not ended.is_closed():  # noqa: ASYNC110 -- it is told by no event
+            await asyncio.sleep(0.01)
     assert await writer.submit(Write("a")) == 2
     assert writer.counts.lost_connections == 0
     await writer.close()
