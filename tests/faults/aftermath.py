@@ -10,9 +10,9 @@ from typing import Final
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
 
+from oracle import Bounds, Report, Violation, consult
 from services.runtime.database import Connection, Record
 from tests.faults.scene import Scene
-from tests.oracle import Bounds, Report, Violation, consult
 from tests.torture.traffic import may_have_become
 
 _LOOK_SECONDS: Final = 0.1

@@ -13,6 +13,7 @@ import pytest
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 
+from oracle import Report
 from services.kernel.errors import Reason, ResourceExhausted, SwitchyardError, Unavailable
 from services.orchestrator.store import payments as payments_store
 from services.runtime.database import Database
@@ -22,7 +23,6 @@ from tests.faults.aftermath import come_to_rest, verdict
 from tests.faults.conftest import LONG, Tell
 from tests.faults.load import load
 from tests.faults.scene import Scene, scene
-from tests.oracle import Report
 from tests.orchestrator.orders import execution
 from tests.torture.stage import ACCOUNTS, Stage
 

@@ -20,6 +20,7 @@ _OFFENCES = {
     "store": ("services/trial/store.py", "import payments.core.v1.money_pb2"),
     "translate": ("services/trial/translate.py", "import services.runtime.database"),
     "rpc": ("services/trial/rpc.py", "import services.trial.store"),
+    "oracle": ("oracle/offence.py", "import services.trial.store"),
     "doors": ("cli/offence.py", "import asyncpg"),
     "strangers": ("services/ledger/offence.py", "import services.router"),
     "generated": ("gen/payments/offence.py", "import services.kernel.money"),
@@ -28,7 +29,7 @@ _OFFENCES = {
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for name in ("services", "cli", "gateway", "sandbox", "gen", ".importlinter"):
+    for name in ("services", "cli", "gateway", "sandbox", "oracle", "gen", ".importlinter"):
         source = _ROOT / name
         if source.is_dir():
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

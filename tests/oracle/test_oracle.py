@@ -11,6 +11,7 @@ import pytest
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 
+from oracle import Bounds, Record, Report, consult, read_sandbox
 from sandbox.server import Options, Sandbox
 from services.kernel.clock import SystemClock
 from services.kernel.context import CaptureMethod
@@ -20,7 +21,6 @@ from services.processor.service import Processors
 from services.runtime.database import Connection
 from services.runtime.rpc import connect_in_process
 from tests.conftest import DatabaseUrls
-from tests.oracle import Bounds, Record, Report, consult, read_sandbox
 from tests.orchestrator.conftest import House, running_house
 from tests.orchestrator.orders import execution
 from tests.plan_builder.orders import MERCHANT, ability, config

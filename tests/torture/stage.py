@@ -21,9 +21,9 @@ from payments.core.v1.payment_terms_pb2 import (
     SPLIT_POLICY_ALL_OR_NOTHING,
 )
 
+from oracle import Record, read_sandbox
 from services.runtime.database import Connection
 from tests.conftest import DatabaseUrls
-from tests.oracle import Record, read_sandbox
 from tests.plan_builder.orders import MERCHANT
 from tests.torture.fleet import TOKEN
 

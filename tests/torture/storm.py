@@ -13,7 +13,7 @@ from typing import Final
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from payments.orchestrator.v1.payment_pb2 import PaymentState
 
-from tests.oracle import Bounds, Report, Violation, consult
+from oracle import Bounds, Report, Violation, consult
 from tests.torture.blows import Blow, blows
 from tests.torture.fleet import Fleet, Worker, fleet
 from tests.torture.stage import ACCOUNTS, Stage, open_shop

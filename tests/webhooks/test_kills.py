@@ -21,11 +21,11 @@ from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorS
 from payments.webhooks.v1 import webhook_service_pb2 as pb
 from payments.webhooks.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
+from oracle import Bounds, consult, read_sandbox
 from services.runtime.database import Connection
 from services.runtime.rpc import connect
 from tests.cli.conftest import environment
 from tests.conftest import DatabaseUrls
-from tests.oracle import Bounds, consult, read_sandbox
 from tests.orchestrator.orders import execution
 from tests.webhooks.conftest import PATIENCE_SECONDS, TOKEN, eventually
 from tests.webhooks.door import Outside, running_outside

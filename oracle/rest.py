@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from tests.oracle.books import Books, Row, grouped, is_settled, name
-from tests.oracle.report import Bounds, Violation
+from oracle.books import Books, Row, grouped, is_settled, name
+from oracle.report import Bounds, Violation
 
 _MOVING = frozenset({"processing", "in_doubt", "requires_action"})
 _TAKEN = frozenset({"captured", "refunded", "disputed"})

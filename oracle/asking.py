@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Iterator
 from payments.ledger.v1.ledger_service_pb2 import VerifyIntegrityRequest
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
+from oracle.books import Books, read_books
+from oracle.ledger import check_ledger
+from oracle.outside import check_record
+from oracle.record import Record
+from oracle.report import Bounds, Report, Violation
+from oracle.rest import check_rest
+from oracle.telling import check_telling
 from services.runtime.database import Connection
-from tests.oracle.books import Books, read_books
-from tests.oracle.ledger import check_ledger
-from tests.oracle.outside import check_record
-from tests.oracle.record import Record
-from tests.oracle.report import Bounds, Report, Violation
-from tests.oracle.rest import check_rest
-from tests.oracle.telling import check_telling
 
 
 async def consult(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
 
-from tests.oracle.books import Books, Row, name
-from tests.oracle.report import Violation
+from oracle.books import Books, Row, name
+from oracle.report import Violation
 
 _ROLES: Final = ("processor", "merchant", "platform")
 

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tests.oracle.books import Books, Row, is_settled, name
-from tests.oracle.record import Hold, Record, Return
-from tests.oracle.report import Violation
+from oracle.books import Books, Row, is_settled, name
+from oracle.record import Hold, Record, Return
+from oracle.report import Violation
 
 _ADMITS_CAPTURE: Final = frozenset({"captured", "refunded", "disputed"})
 

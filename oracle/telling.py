@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from tests.oracle.books import Books, Row, grouped, name
-from tests.oracle.report import Bounds, Violation
+from oracle.books import Books, Row, grouped, name
+from oracle.report import Bounds, Violation
 
 # What tells of a change of state. A refund is told of for each part, whatever state follows.
 _TELLS: Final[Mapping[str, str]] = {
