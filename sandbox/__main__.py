@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -17,10 +18,12 @@ from sandbox.server import Options, Sandbox, SeedMismatch
 def main() -> int:
     """Run the sandbox; 2 when it cannot start."""
     logging.basicConfig(level=logging.WARNING, format="sandbox: %(levelname)s %(message)s")
-    return uvloop.run(_serve(_options(sys.argv[1:])))
+    arguments = vars(_parser().parse_args())
+    dies_with_starter = arguments.pop("dies_with_starter")
+    return uvloop.run(_serve(Options(**arguments), dies_with_starter=dies_with_starter))
 
 
-def _options(arguments: list[str]) -> Options:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox", description="A Stripe-compatible processor to pay against."
     )
@@ -31,13 +34,21 @@ def _options(arguments: list[str]) -> Options:
     parser.add_argument("--public-url", help="how browsers reach it (for the 3-D Secure page)")
     parser.add_argument("--webhook-url", help="where every account's events are sent")
     parser.add_argument("--webhook-secret", help="what they are signed with; drawn if not given")
-    return Options(**vars(parser.parse_args(arguments)))
+    parser.add_argument(
+        "--dies-with-starter",
+        action="store_true",
+        help="end at once when standard input does, as it does when the starter was killed",
+    )
+    return parser
 
 
-async def _serve(options: Options) -> int:
+async def _serve(options: Options, *, dies_with_starter: bool) -> int:
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
+    if dies_with_starter:
+        loop.add_reader(sys.stdin.fileno(), _die_if_input_ended)
     try:
         sandbox = await Sandbox.start(options)
     except (OSError, SeedMismatch) as failure:
@@ -50,6 +61,13 @@ async def _serve(options: Options) -> int:
     await stop.wait()
     await sandbox.close()
     return 0
+
+
+def _die_if_input_ended() -> None:
+    # Nothing is drained: the port and the record are to be free for the next one, and an answer
+    # leaves only after its commit.
+    if not os.read(sys.stdin.fileno(), 1024):
+        os._exit(1)
 
 
 if __name__ == "__main__":

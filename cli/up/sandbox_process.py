@@ -44,6 +44,8 @@ class SandboxProcess:
             webhook_url,
             "--webhook-secret",
             secret,
+            "--dies-with-starter",
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
         try:

@@ -36,7 +36,11 @@ def start() -> Iterator[Start]:
 
     def begin(data: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
         process = subprocess.Popen(
-            command(data, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command(data, *more),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         assert process.stdout is not None
@@ -162,3 +166,15 @@ def test_faults_survive_a_restart(start: Start, tmp_path: Path) -> None:
     with pytest.raises(stripe.RateLimitError):
         client(url).payment_intents.create(PAY)
     assert client(url).payment_intents.create(PAY).status == "succeeded"
+
+
+def test_it_dies_with_its_starter_only_when_told_to(start: Start, tmp_path: Path) -> None:
+    tied, _ = start(tmp_path / "tied", "--dies-with-starter")
+    free, url = start(tmp_path / "free")
+    for process in (tied, free):
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None  # so that nobody waits to write to it
+    assert tied.wait(30) == 1
+    assert record(url)["charges"] == []
+    assert free.poll() is None
