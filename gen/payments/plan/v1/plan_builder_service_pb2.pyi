@@ -90,7 +90,7 @@ class ReplayPlansRequest(_message.Message):
     config_version: _builtins.int
     """A stored version of it."""
     last_count: _builtins.int
-    """How many of the newest requests to replay at most; zero means 1,000."""
+    """How many of the newest requests to replay at most; zero means 1,000. At most 100,000."""
     @_builtins.property
     def proposal(self) -> _merchant_config_pb2.MerchantSettings:
         """Settings that are not stored."""
@@ -172,7 +172,7 @@ class ReplayProgress(_message.Message):
     requests_replayed: _builtins.int
     """How many requests have been replayed."""
     requests_total: _builtins.int
-    """How many there are."""
+    """How many there are; until the oldest of them was read, how many there can be at most."""
     def __init__(
         self,
         *,

@@ -60,7 +60,8 @@ class PlanBuilderServiceServicer:
 
     def ReplayPlans(self, request, context):
         """ReplayPlans sends recorded requests through another configuration and tells what would differ.
-        It reports each request that differs, its progress now and then, and ends with a summary.
+        It reports each request that differs, its progress now and then, and ends with a summary. A
+        proposal is checked as PutConfig would check it. Without a config it is the newest version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -20,7 +20,8 @@ class PlanBuilderServiceStub:
     """BuildPlan makes the plan of a request, or says which rules left no candidate."""
     ReplayPlans: _aio.UnaryStreamMultiCallable[_plan_builder_service_pb2.ReplayPlansRequest, _plan_builder_service_pb2.ReplayPlansResponse]
     """ReplayPlans sends recorded requests through another configuration and tells what would differ.
-    It reports each request that differs, its progress now and then, and ends with a summary.
+    It reports each request that differs, its progress now and then, and ends with a summary. A
+    proposal is checked as PutConfig would check it. Without a config it is the newest version.
     """
 
 class PlanBuilderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -41,7 +42,8 @@ class PlanBuilderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_plan_builder_service_pb2.ReplayPlansRequest, _abc.AsyncIterator[_plan_builder_service_pb2.ReplayPlansResponse]],
     ) -> _abc.AsyncIterator[_plan_builder_service_pb2.ReplayPlansResponse]:
         """ReplayPlans sends recorded requests through another configuration and tells what would differ.
-        It reports each request that differs, its progress now and then, and ends with a summary.
+        It reports each request that differs, its progress now and then, and ends with a summary. A
+        proposal is checked as PutConfig would check it. Without a config it is the newest version.
         """
 
 def add_PlanBuilderServiceServicer_to_server(servicer: PlanBuilderServiceServicer, server: _aio.Server) -> None: ...

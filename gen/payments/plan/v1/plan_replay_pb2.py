@@ -27,7 +27,7 @@ from payments.core.v1 import money_pb2 as payments_dot_core_dot_v1_dot_money__pb
 from payments.plan.v1 import payment_plan_pb2 as payments_dot_plan_dot_v1_dot_payment__plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"payments/plan/v1/plan_replay.proto\x12\x10payments.plan.v1\x1a\x1epayments/core/v1/failure.proto\x1a\x1cpayments/core/v1/money.proto\x1a#payments/plan/v1/payment_plan.proto\"\xa1\x02\n\x0ePlanDifference\x12\x1d\n\npayment_id\x18\x01 \x01(\tR\tpaymentId\x12\x39\n\x08recorded\x18\x02 \x01(\x0b\x32\x1d.payments.plan.v1.PaymentPlanR\x08recorded\x12;\n\x08replayed\x18\x03 \x01(\x0b\x32\x1d.payments.plan.v1.PaymentPlanH\x00R\x08replayed\x12\x35\n\x07refused\x18\x04 \x01(\x0b\x32\x19.payments.core.v1.FailureH\x00R\x07refused\x12 \n\x0b\x64ifferences\x18\x05 \x03(\tR\x0b\x64ifferences\x12\x14\n\x05rules\x18\x06 \x03(\tR\x05rulesB\t\n\x07outcome\"\xd2\x02\n\x11PlanReplaySummary\x12+\n\x11requests_replayed\x18\x01 \x01(\x03R\x10requestsReplayed\x12)\n\x10requests_changed\x18\x02 \x01(\x03R\x0frequestsChanged\x12)\n\x10requests_refused\x18\x03 \x01(\x03R\x0frequestsRefused\x12?\n\x0croute_shifts\x18\x04 \x03(\x0b\x32\x1c.payments.plan.v1.RouteShiftR\x0brouteShifts\x12?\n\x0crule_effects\x18\x05 \x03(\x0b\x32\x1c.payments.plan.v1.RuleEffectR\x0bruleEffects\x12\x38\n\x0b\x66\x65\x65_changes\x18\x06 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\nfeeChanges\"\xb2\x01\n\nRouteShift\x12*\n\x11\x66rom_processor_id\x18\x01 \x01(\tR\x0f\x66romProcessorId\x12&\n\x0fto_processor_id\x18\x02 \x01(\tR\rtoProcessorId\x12\x1d\n\nstep_count\x18\x03 \x01(\x03R\tstepCount\x12\x31\n\x07\x61mounts\x18\x04 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x07\x61mounts\"\xbd\x01\n\nRuleEffect\x12\x12\n\x04rule\x18\x01 \x01(\tR\x04rule\x12#\n\rrequest_count\x18\x02 \x01(\x03R\x0crequestCount\x12<\n\ramounts_moved\x18\x03 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x0c\x61mountsMoved\x12\x38\n\x0b\x66\x65\x65_changes\x18\x04 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\nfeeChangesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"payments/plan/v1/plan_replay.proto\x12\x10payments.plan.v1\x1a\x1epayments/core/v1/failure.proto\x1a\x1cpayments/core/v1/money.proto\x1a#payments/plan/v1/payment_plan.proto\"\xdd\x02\n\x0ePlanDifference\x12\x1d\n\npayment_id\x18\x01 \x01(\tR\tpaymentId\x12\x39\n\x08recorded\x18\x02 \x01(\x0b\x32\x1d.payments.plan.v1.PaymentPlanR\x08recorded\x12;\n\x08replayed\x18\x03 \x01(\x0b\x32\x1d.payments.plan.v1.PaymentPlanH\x00R\x08replayed\x12\x35\n\x07refused\x18\x04 \x01(\x0b\x32\x19.payments.core.v1.FailureH\x00R\x07refused\x12 \n\x0b\x64ifferences\x18\x05 \x03(\tR\x0b\x64ifferences\x12\x14\n\x05rules\x18\x06 \x03(\tR\x05rules\x12:\n\x0brefused_now\x18\x07 \x01(\x0b\x32\x19.payments.core.v1.FailureR\nrefusedNowB\t\n\x07outcome\"\xb6\x04\n\x11PlanReplaySummary\x12+\n\x11requests_replayed\x18\x01 \x01(\x03R\x10requestsReplayed\x12)\n\x10requests_changed\x18\x02 \x01(\x03R\x0frequestsChanged\x12)\n\x10requests_refused\x18\x03 \x01(\x03R\x0frequestsRefused\x12?\n\x0croute_shifts\x18\x04 \x03(\x0b\x32\x1c.payments.plan.v1.RouteShiftR\x0brouteShifts\x12?\n\x0crule_effects\x18\x05 \x03(\x0b\x32\x1c.payments.plan.v1.RuleEffectR\x0bruleEffects\x12\x38\n\x0b\x66\x65\x65_changes\x18\x06 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\nfeeChanges\x12+\n\x11requests_rerouted\x18\x07 \x01(\x03R\x10requestsRerouted\x12-\n\x12requests_plannable\x18\x08 \x01(\x03R\x11requestsPlannable\x12@\n\x0f\x61mounts_refused\x18\t \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x0e\x61mountsRefused\x12\x44\n\x11\x61mounts_plannable\x18\n \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x10\x61mountsPlannable\"\xb2\x01\n\nRouteShift\x12*\n\x11\x66rom_processor_id\x18\x01 \x01(\tR\x0f\x66romProcessorId\x12&\n\x0fto_processor_id\x18\x02 \x01(\tR\rtoProcessorId\x12\x1d\n\nstep_count\x18\x03 \x01(\x03R\tstepCount\x12\x31\n\x07\x61mounts\x18\x04 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x07\x61mounts\"\xc5\x02\n\nRuleEffect\x12\x12\n\x04rule\x18\x01 \x01(\tR\x04rule\x12#\n\rrequest_count\x18\x02 \x01(\x03R\x0crequestCount\x12<\n\ramounts_moved\x18\x03 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x0c\x61mountsMoved\x12\x38\n\x0b\x66\x65\x65_changes\x18\x04 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\nfeeChanges\x12@\n\x0f\x61mounts_refused\x18\x05 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x0e\x61mountsRefused\x12\x44\n\x11\x61mounts_plannable\x18\x06 \x03(\x0b\x32\x17.payments.core.v1.MoneyR\x10\x61mountsPlannableb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'payments.plan.v1.plan_repla
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PLANDIFFERENCE']._serialized_start=156
-  _globals['_PLANDIFFERENCE']._serialized_end=445
-  _globals['_PLANREPLAYSUMMARY']._serialized_start=448
-  _globals['_PLANREPLAYSUMMARY']._serialized_end=786
-  _globals['_ROUTESHIFT']._serialized_start=789
-  _globals['_ROUTESHIFT']._serialized_end=967
-  _globals['_RULEEFFECT']._serialized_start=970
-  _globals['_RULEEFFECT']._serialized_end=1159
+  _globals['_PLANDIFFERENCE']._serialized_end=505
+  _globals['_PLANREPLAYSUMMARY']._serialized_start=508
+  _globals['_PLANREPLAYSUMMARY']._serialized_end=1074
+  _globals['_ROUTESHIFT']._serialized_start=1077
+  _globals['_ROUTESHIFT']._serialized_end=1255
+  _globals['_RULEEFFECT']._serialized_start=1258
+  _globals['_RULEEFFECT']._serialized_end=1583
 # @@protoc_insertion_point(module_scope)

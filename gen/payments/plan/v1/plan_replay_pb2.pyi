@@ -33,11 +33,14 @@ class PlanDifference(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     DIFFERENCES_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    REFUSED_NOW_FIELD_NUMBER: _builtins.int
     payment_id: _builtins.str
     """The payment ("pay_…") that the request became."""
     @_builtins.property
     def recorded(self) -> _payment_plan_pb2.PaymentPlan:
-        """The plan that was carried out."""
+        """The plan that was stored with it; of a request that has none yet, such as an intent that was
+        never confirmed, the plan that it would get now.
+        """
 
     @_builtins.property
     def replayed(self) -> _payment_plan_pb2.PaymentPlan:
@@ -55,6 +58,12 @@ class PlanDifference(_message.Message):
     def rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The rules of the other configuration that made the difference."""
 
+    @_builtins.property
+    def refused_now(self) -> _failure_pb2.Failure:
+        """Why the request would get no plan now, when `recorded` is unset: the other configuration has
+        one for it.
+        """
+
     def __init__(
         self,
         *,
@@ -64,10 +73,11 @@ class PlanDifference(_message.Message):
         refused: _failure_pb2.Failure | None = ...,
         differences: _abc.Iterable[_builtins.str] | None = ...,
         rules: _abc.Iterable[_builtins.str] | None = ...,
+        refused_now: _failure_pb2.Failure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "recorded", b"recorded", "refused", b"refused", "replayed", b"replayed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "recorded", b"recorded", "refused", b"refused", "refused_now", b"refused_now", "replayed", b"replayed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "outcome", b"outcome", "payment_id", b"payment_id", "recorded", b"recorded", "refused", b"refused", "replayed", b"replayed", "rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "outcome", b"outcome", "payment_id", b"payment_id", "recorded", b"recorded", "refused", b"refused", "refused_now", b"refused_now", "replayed", b"replayed", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["replayed", "refused"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
@@ -87,12 +97,20 @@ class PlanReplaySummary(_message.Message):
     ROUTE_SHIFTS_FIELD_NUMBER: _builtins.int
     RULE_EFFECTS_FIELD_NUMBER: _builtins.int
     FEE_CHANGES_FIELD_NUMBER: _builtins.int
+    REQUESTS_REROUTED_FIELD_NUMBER: _builtins.int
+    REQUESTS_PLANNABLE_FIELD_NUMBER: _builtins.int
+    AMOUNTS_REFUSED_FIELD_NUMBER: _builtins.int
+    AMOUNTS_PLANNABLE_FIELD_NUMBER: _builtins.int
     requests_replayed: _builtins.int
     """How many requests were replayed."""
     requests_changed: _builtins.int
     """How many of them would be handled otherwise."""
     requests_refused: _builtins.int
     """How many of them would find no plan."""
+    requests_rerouted: _builtins.int
+    """How many requests would begin at another processor, in whole or in part."""
+    requests_plannable: _builtins.int
+    """How many requests that get no plan now would get one."""
     @_builtins.property
     def route_shifts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteShift]:
         """What would begin at another processor."""
@@ -105,6 +123,14 @@ class PlanReplaySummary(_message.Message):
     def fee_changes(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
         """By how much the platform's fees would change, for each currency."""
 
+    @_builtins.property
+    def amounts_refused(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """What would be refused, for each currency."""
+
+    @_builtins.property
+    def amounts_plannable(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """What is refused now and would be planned, for each currency."""
+
     def __init__(
         self,
         *,
@@ -114,10 +140,14 @@ class PlanReplaySummary(_message.Message):
         route_shifts: _abc.Iterable[Global___RouteShift] | None = ...,
         rule_effects: _abc.Iterable[Global___RuleEffect] | None = ...,
         fee_changes: _abc.Iterable[_money_pb2.Money] | None = ...,
+        requests_rerouted: _builtins.int = ...,
+        requests_plannable: _builtins.int = ...,
+        amounts_refused: _abc.Iterable[_money_pb2.Money] | None = ...,
+        amounts_plannable: _abc.Iterable[_money_pb2.Money] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee_changes", b"fee_changes", "requests_changed", b"requests_changed", "requests_refused", b"requests_refused", "requests_replayed", b"requests_replayed", "route_shifts", b"route_shifts", "rule_effects", b"rule_effects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts_plannable", b"amounts_plannable", "amounts_refused", b"amounts_refused", "fee_changes", b"fee_changes", "requests_changed", b"requests_changed", "requests_plannable", b"requests_plannable", "requests_refused", b"requests_refused", "requests_replayed", b"requests_replayed", "requests_rerouted", b"requests_rerouted", "route_shifts", b"route_shifts", "rule_effects", b"rule_effects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -161,7 +191,9 @@ Global___RouteShift: _TypeAlias = RouteShift  # noqa: Y015
 
 @_typing.final
 class RuleEffect(_message.Message):
-    """RuleEffect is what one rule would change."""
+    """RuleEffect is what one rule would change. A request counts for every rule that has a part in its
+    difference, an amount for the one rule that decides about it: they sum to the summary's.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -169,8 +201,10 @@ class RuleEffect(_message.Message):
     REQUEST_COUNT_FIELD_NUMBER: _builtins.int
     AMOUNTS_MOVED_FIELD_NUMBER: _builtins.int
     FEE_CHANGES_FIELD_NUMBER: _builtins.int
+    AMOUNTS_REFUSED_FIELD_NUMBER: _builtins.int
+    AMOUNTS_PLANNABLE_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
-    """The rule, such as "rule:amex-to-backup" or "limits.max_amount"."""
+    """The rule, such as "rule:amex-to-backup" or "limits.max_amount", or the setting, such as "fees"."""
     request_count: _builtins.int
     """How many requests it would change."""
     @_builtins.property
@@ -181,6 +215,14 @@ class RuleEffect(_message.Message):
     def fee_changes(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
         """By how much the platform's fees would change, for each currency."""
 
+    @_builtins.property
+    def amounts_refused(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """What it would refuse, for each currency."""
+
+    @_builtins.property
+    def amounts_plannable(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """What it refuses now and would refuse no more, for each currency."""
+
     def __init__(
         self,
         *,
@@ -188,10 +230,12 @@ class RuleEffect(_message.Message):
         request_count: _builtins.int = ...,
         amounts_moved: _abc.Iterable[_money_pb2.Money] | None = ...,
         fee_changes: _abc.Iterable[_money_pb2.Money] | None = ...,
+        amounts_refused: _abc.Iterable[_money_pb2.Money] | None = ...,
+        amounts_plannable: _abc.Iterable[_money_pb2.Money] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts_moved", b"amounts_moved", "fee_changes", b"fee_changes", "request_count", b"request_count", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts_moved", b"amounts_moved", "amounts_plannable", b"amounts_plannable", "amounts_refused", b"amounts_refused", "fee_changes", b"fee_changes", "request_count", b"request_count", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
