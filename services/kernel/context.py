@@ -135,6 +135,8 @@ class CoreRequestContext:
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     issues: tuple[ValidationIssue, ...] = ()
     received_at: datetime
+    traceparent: str | None = field(default=None, compare=False)
+    """The recorded trace in which all that is done for the request goes on, whenever that is."""
 
     def __post_init__(self) -> None:
         _require(self.amount.is_positive, "the amount is positive")

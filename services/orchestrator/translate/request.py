@@ -52,6 +52,7 @@ def request_from_message(message: RequestMessage) -> CoreRequestContext:
                 for number, issue in enumerate(message.issues)
             ),
             received_at=moment("context.received_at", message.received_at),
+            traceparent=message.traceparent or None,
         )
     except ValueError as error:
         raise InvalidArgument(
@@ -72,6 +73,7 @@ def request_message(request: CoreRequestContext) -> RequestMessage:
         steps=[_preference_message(step) for step in request.steps],
         user_id=request.user_id or "",
         email=request.email or "",
+        traceparent=request.traceparent or "",
         country=request.country or "",
         return_url=request.return_url or "",
         metadata=request.metadata,

@@ -68,6 +68,7 @@ class CoreRequestContext(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     ISSUES_FIELD_NUMBER: _builtins.int
     RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request's id ("req_…"), by which its log lines, trace and answer are found."""
     merchant_id: _builtins.str
@@ -90,6 +91,10 @@ class CoreRequestContext(_message.Message):
     """The customer's country as an ISO 3166-1 alpha-2 code, for routing by region; may be empty."""
     return_url: _builtins.str
     """Where the customer's browser returns to after an authentication; empty for the platform's page."""
+    traceparent: _builtins.str
+    """Where the trace of the payment begins, as the W3C header traceparent says it, if it is recorded:
+    what is done for the payment later goes on in it. The orchestrator says it, whoever sends it.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The whole amount to be paid."""
@@ -134,10 +139,11 @@ class CoreRequestContext(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         issues: _abc.Iterable[_validation_issue_pb2.ValidationIssue] | None = ...,
         received_at: _timestamp_pb2.Timestamp | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "instrument", b"instrument", "received_at", b"received_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "api_key_id", b"api_key_id", "capture_method", b"capture_method", "country", b"country", "email", b"email", "idempotency_key", b"idempotency_key", "idempotency_key_generated", b"idempotency_key_generated", "instrument", b"instrument", "issues", b"issues", "merchant_id", b"merchant_id", "metadata", b"metadata", "received_at", b"received_at", "request_id", b"request_id", "return_url", b"return_url", "split_policy", b"split_policy", "steps", b"steps", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "api_key_id", b"api_key_id", "capture_method", b"capture_method", "country", b"country", "email", b"email", "idempotency_key", b"idempotency_key", "idempotency_key_generated", b"idempotency_key_generated", "instrument", b"instrument", "issues", b"issues", "merchant_id", b"merchant_id", "metadata", b"metadata", "received_at", b"received_at", "request_id", b"request_id", "return_url", b"return_url", "split_policy", b"split_policy", "steps", b"steps", "traceparent", b"traceparent", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
