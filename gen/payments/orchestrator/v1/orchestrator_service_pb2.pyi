@@ -1229,6 +1229,122 @@ class ListPostingsResponse(_message.Message):
 Global___ListPostingsResponse: _TypeAlias = ListPostingsResponse  # noqa: Y015
 
 @_typing.final
+class RetryPostingsRequest(_message.Message):
+    """RetryPostingsRequest says which postings to try again, and who asks for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    GIVEN_UP_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The key that makes the call safe to repeat, unique among the calls of operators."""
+    operator: _builtins.str
+    """Who asks for it; never empty."""
+    reason: _builtins.str
+    """What has changed since they were given up, such as "the ledger is back"; never empty."""
+    @_builtins.property
+    def ids(self) -> Global___PostingIds:
+        """Certain ones."""
+
+    @_builtins.property
+    def given_up(self) -> Global___PostingsGivenUp:
+        """All of a payment, of a merchant, or of everybody."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        ids: Global___PostingIds | None = ...,
+        given_up: Global___PostingsGivenUp | None = ...,
+        operator: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["given_up", b"given_up", "ids", b"ids", "selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["given_up", b"given_up", "idempotency_key", b"idempotency_key", "ids", b"ids", "operator", b"operator", "reason", b"reason", "selection", b"selection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["ids", "given_up"]  # noqa: Y015
+    _WhichOneofArgType_selection: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selection) -> _WhichOneofReturnType_selection | None: ...
+
+Global___RetryPostingsRequest: _TypeAlias = RetryPostingsRequest  # noqa: Y015
+
+@_typing.final
+class PostingIds(_message.Message):
+    """PostingIds names postings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSTING_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def posting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their ids ("post_…"), at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        posting_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["posting_ids", b"posting_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostingIds: _TypeAlias = PostingIds  # noqa: Y015
+
+@_typing.final
+class PostingsGivenUp(_message.Message):
+    """PostingsGivenUp describes postings that were given up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MERCHANT_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_ID_FIELD_NUMBER: _builtins.int
+    merchant_id: _builtins.str
+    """Only postings of this merchant ("mer_…"); empty for all."""
+    payment_id: _builtins.str
+    """Only postings of this payment ("pay_…"); empty for all."""
+    def __init__(
+        self,
+        *,
+        merchant_id: _builtins.str = ...,
+        payment_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merchant_id", b"merchant_id", "payment_id", b"payment_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostingsGivenUp: _TypeAlias = PostingsGivenUp  # noqa: Y015
+
+@_typing.final
+class RetryPostingsResponse(_message.Message):
+    """RetryPostingsResponse says how many postings are tried again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETRIED_COUNT_FIELD_NUMBER: _builtins.int
+    retried_count: _builtins.int
+    """How many postings wait for the ledger anew because of this call; a repeat is told the same."""
+    def __init__(
+        self,
+        *,
+        retried_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["retried_count", b"retried_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryPostingsResponse: _TypeAlias = RetryPostingsResponse  # noqa: Y015
+
+@_typing.final
 class ListRecordedRequestsRequest(_message.Message):
     """ListRecordedRequestsRequest says which requests are wanted."""
 

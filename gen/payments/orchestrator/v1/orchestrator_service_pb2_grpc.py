@@ -122,6 +122,11 @@ class OrchestratorServiceStub:
                 request_serializer=payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListPostingsRequest.SerializeToString,
                 response_deserializer=payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListPostingsResponse.FromString,
                 _registered_method=True)
+        self.RetryPostings = channel.unary_unary(
+                '/payments.orchestrator.v1.OrchestratorService/RetryPostings',
+                request_serializer=payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryPostingsRequest.SerializeToString,
+                response_deserializer=payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryPostingsResponse.FromString,
+                _registered_method=True)
         self.ListRecordedRequests = channel.unary_unary(
                 '/payments.orchestrator.v1.OrchestratorService/ListRecordedRequests',
                 request_serializer=payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListRecordedRequestsRequest.SerializeToString,
@@ -261,6 +266,14 @@ class OrchestratorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryPostings(self, request, context):
+        """RetryPostings has postings tried again that were given up. Each keeps its key, so that the
+        ledger writes none twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRecordedRequests(self, request, context):
         """ListRecordedRequests pages through requests as they came, newest first.
         """
@@ -362,6 +375,11 @@ def add_OrchestratorServiceServicer_to_server(servicer, server):
                     servicer.ListPostings,
                     request_deserializer=payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListPostingsRequest.FromString,
                     response_serializer=payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListPostingsResponse.SerializeToString,
+            ),
+            'RetryPostings': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryPostings,
+                    request_deserializer=payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryPostingsRequest.FromString,
+                    response_serializer=payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryPostingsResponse.SerializeToString,
             ),
             'ListRecordedRequests': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRecordedRequests,
@@ -836,6 +854,33 @@ class OrchestratorService:
             '/payments.orchestrator.v1.OrchestratorService/ListPostings',
             payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListPostingsRequest.SerializeToString,
             payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.ListPostingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryPostings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/payments.orchestrator.v1.OrchestratorService/RetryPostings',
+            payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryPostingsRequest.SerializeToString,
+            payments_dot_orchestrator_dot_v1_dot_orchestrator__service__pb2.RetryPostingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,10 @@ class OrchestratorServiceStub:
     """ListDisputes pages through disputes, newest first."""
     ListPostings: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListPostingsRequest, _orchestrator_service_pb2.ListPostingsResponse]
     """ListPostings pages through what payments owe to the ledger, oldest first."""
+    RetryPostings: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.RetryPostingsRequest, _orchestrator_service_pb2.RetryPostingsResponse]
+    """RetryPostings has postings tried again that were given up. Each keeps its key, so that the
+    ledger writes none twice.
+    """
     ListRecordedRequests: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.ListRecordedRequestsRequest, _orchestrator_service_pb2.ListRecordedRequestsResponse]
     """ListRecordedRequests pages through requests as they came, newest first."""
     GetIdempotency: _aio.UnaryUnaryMultiCallable[_orchestrator_service_pb2.GetIdempotencyRequest, _orchestrator_service_pb2.GetIdempotencyResponse]
@@ -207,6 +211,16 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_orchestrator_service_pb2.ListPostingsRequest, _abc.Awaitable[_orchestrator_service_pb2.ListPostingsResponse]],
     ) -> _abc.Awaitable[_orchestrator_service_pb2.ListPostingsResponse]:
         """ListPostings pages through what payments owe to the ledger, oldest first."""
+
+    @_abc_1.abstractmethod
+    def RetryPostings(
+        self,
+        request: _orchestrator_service_pb2.RetryPostingsRequest,
+        context: _aio.ServicerContext[_orchestrator_service_pb2.RetryPostingsRequest, _abc.Awaitable[_orchestrator_service_pb2.RetryPostingsResponse]],
+    ) -> _abc.Awaitable[_orchestrator_service_pb2.RetryPostingsResponse]:
+        """RetryPostings has postings tried again that were given up. Each keeps its key, so that the
+        ledger writes none twice.
+        """
 
     @_abc_1.abstractmethod
     def ListRecordedRequests(

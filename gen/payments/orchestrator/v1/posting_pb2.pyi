@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from payments.core.v1 import failure_pb2 as _failure_pb2
 from payments.core.v1 import money_pb2 as _money_pb2
@@ -124,6 +126,7 @@ class Posting(_message.Message):
     LAST_FAILURE_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     POSTED_AT_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The posting's id ("post_…")."""
     payment_id: _builtins.str
@@ -156,6 +159,10 @@ class Posting(_message.Message):
     def posted_at(self) -> _timestamp_pb2.Timestamp:
         """When the ledger took it; unset until then."""
 
+    @_builtins.property
+    def retries(self) -> _containers.RepeatedCompositeFieldContainer[Global___PostingRetry]:
+        """Each time that an operator had it tried again after it was given up, oldest first."""
+
     def __init__(
         self,
         *,
@@ -171,11 +178,54 @@ class Posting(_message.Message):
         last_failure: _failure_pb2.Failure | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         posted_at: _timestamp_pb2.Timestamp | None = ...,
+        retries: _abc.Iterable[Global___PostingRetry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "created_at", b"created_at", "last_failure", b"last_failure", "posted_at", b"posted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "created_at", b"created_at", "id", b"id", "idempotency_key", b"idempotency_key", "kind", b"kind", "last_failure", b"last_failure", "merchant_id", b"merchant_id", "payment_id", b"payment_id", "posted_at", b"posted_at", "state", b"state", "transaction_id", b"transaction_id", "try_count", b"try_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "created_at", b"created_at", "id", b"id", "idempotency_key", b"idempotency_key", "kind", b"kind", "last_failure", b"last_failure", "merchant_id", b"merchant_id", "payment_id", b"payment_id", "posted_at", b"posted_at", "retries", b"retries", "state", b"state", "transaction_id", b"transaction_id", "try_count", b"try_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Posting: _TypeAlias = Posting  # noqa: Y015
+
+@_typing.final
+class PostingRetry(_message.Message):
+    """PostingRetry is one time that an operator had a posting tried again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ASKED_AT_FIELD_NUMBER: _builtins.int
+    TRY_COUNT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    operator: _builtins.str
+    """Who asked for it."""
+    reason: _builtins.str
+    """What had changed since it was given up, such as "the ledger is back"."""
+    try_count: _builtins.int
+    """How often posting had been tried until then."""
+    @_builtins.property
+    def asked_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
+    @_builtins.property
+    def failure(self) -> _failure_pb2.Failure:
+        """Why it had been given up."""
+
+    def __init__(
+        self,
+        *,
+        operator: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        asked_at: _timestamp_pb2.Timestamp | None = ...,
+        try_count: _builtins.int = ...,
+        failure: _failure_pb2.Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "failure", b"failure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "failure", b"failure", "operator", b"operator", "reason", b"reason", "try_count", b"try_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostingRetry: _TypeAlias = PostingRetry  # noqa: Y015
