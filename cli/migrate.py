@@ -24,14 +24,15 @@ def migrate(home: Path | None) -> None:
     either it migrates the embedded database. Running it again does nothing.
     """
     settings = load_settings(switchyard_home=home)
-    applied = asyncio.run(_migrate(settings))
+    applied = asyncio.run(migrate_as_set(settings))
     for revision in applied:
         click.echo(f"applied {revision.name}: {revision.summary}")
     if not applied:
         click.echo("nothing to apply: the database is up to date")
 
 
-async def _migrate(settings: Settings) -> tuple[AppliedRevision, ...]:
+async def migrate_as_set(settings: Settings) -> tuple[AppliedRevision, ...]:
+    """Migrate the database that was set, by the login that was set for it, or the embedded one."""
     if settings.database_url is None:
         async with EmbeddedPostgres.borrowed(settings.switchyard_home) as server:
             return await migrate_database(

@@ -1,26 +1,31 @@
 """payment-cli up: the whole platform in the foreground, with nothing set up beforehand.
 
-PostgreSQL is embedded unless DATABASE_URL is set; payments go to the sandbox unless STRIPE_API_KEY
-is. Two merchants and an operator are there from the first start, with keys that stay the same.
+PostgreSQL is embedded unless DATABASE_URL is set; that is migrated if DATABASE_OWNER_URL is set too.
+Payments go to the sandbox unless STRIPE_API_KEY is set. Two merchants and an operator are there from
+the first start, with keys that stay the same.
 """
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import click
 import uvloop
 
+from cli.migrate import migrate_as_set
 from cli.serve import run_services
 from cli.up.sandbox_process import SandboxProcess
 from cli.up.tenants import Tenants, settle_in
 from services.runtime.garbage import calm_garbage_collection
 from services.runtime.run_file import RunFile
-from services.runtime.settings import Settings, load_settings
+from services.runtime.settings import Settings, SettingsError, load_settings
 from services.runtime.telemetry import configure_logging
 from services.system import SERVICES, System
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 HTTP_PORT: Final = 8080
 GRPC_PORT: Final = 50051
@@ -32,15 +37,27 @@ _STRIPE_KEY: Final = "STRIPE_API_KEY"
 _WEBHOOK_SECRET: Final = "STRIPE_WEBHOOK_SECRET"  # noqa: S105 -- the name of a variable
 
 
+def _port_option(name: str, default: int, variable: str | None) -> Callable[[Command], Command]:
+    return click.option(
+        name,
+        type=_PORT,
+        default=default,
+        envvar=variable,
+        show_default=True,
+        show_envvar=variable is not None,
+        help=_ANY,
+    )
+
+
 @click.command()
 @click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where run.json, and all that is kept, lives.",
 )
-@click.option("--http-port", type=_PORT, default=HTTP_PORT, show_default=True, help=_ANY)
-@click.option("--grpc-port", type=_PORT, default=GRPC_PORT, show_default=True, help=_ANY)
-@click.option("--sandbox-port", type=_PORT, default=SANDBOX_PORT, show_default=True, help=_ANY)
+@_port_option("--http-port", HTTP_PORT, "HTTP_PORT")
+@_port_option("--grpc-port", GRPC_PORT, "GRPC_PORT")
+@_port_option("--sandbox-port", SANDBOX_PORT, None)
 def up(home: Path | None, http_port: int, grpc_port: int, sandbox_port: int) -> None:
     """Run everything: database, processor, services and gateway. Ctrl-C stops all of it."""
     settings = load_settings(
@@ -53,7 +70,16 @@ def up(home: Path | None, http_port: int, grpc_port: int, sandbox_port: int) -> 
 
 
 async def _up(settings: Settings, sandbox_port: int) -> None:
-    if os.environ.get(_STRIPE_KEY):
+    has_account = bool(os.environ.get(_STRIPE_KEY))
+    if "stripe_api_base" in settings.model_fields_set and not has_account:
+        raise SettingsError(
+            "STRIPE_API_BASE is set and STRIPE_API_KEY is not: set a key of the account there,"
+            " or neither of them for a sandbox"
+        )
+    if settings.database_owner_url is not None:
+        await migrate_as_set(settings)
+    if has_account:
+        _warn_of_no_webhooks()
         await _run(settings, None)
         return
     hook = f"http://127.0.0.1:{settings.http_port}/api/v1/webhooks/stripe"
@@ -62,7 +88,7 @@ async def _up(settings: Settings, sandbox_port: int) -> None:
         # As if whoever runs this had set them.
         os.environ[_STRIPE_KEY] = sandbox.api_key
         os.environ[_WEBHOOK_SECRET] = sandbox.webhook_secret
-        await _run(settings.model_copy(update={"stripe_base_url": sandbox.url}), sandbox)
+        await _run(settings.model_copy(update={"stripe_api_base": sandbox.url}), sandbox)
 
 
 async def _run(settings: Settings, sandbox: SandboxProcess | None) -> None:
@@ -76,6 +102,11 @@ async def _run(settings: Settings, sandbox: SandboxProcess | None) -> None:
         return RunFile(**known)
 
     await run_services(settings, tuple(SERVICES), has_gateway=True, enrich=enrich)
+
+
+def _warn_of_no_webhooks() -> None:
+    if not os.environ.get(_WEBHOOK_SECRET):
+        click.echo(f"{_WEBHOOK_SECRET} is not set: every webhook is refused")
 
 
 def _free_port() -> int:

@@ -107,7 +107,7 @@ def open_processors(
 def _implied(settings: Settings, environment: Mapping[str, str]) -> Sequence[dict[str, Any]]:
     tables: list[dict[str, Any]] = [{"id": "simulated", "adapter": "simulated"}]
     if environment.get(_STRIPE_KEY):
-        options = {"api_key_env": _STRIPE_KEY, "base_url": str(settings.stripe_base_url)}
+        options = {"api_key_env": _STRIPE_KEY, "base_url": str(settings.stripe_api_base)}
         tables += (
             {"id": name, "adapter": name, "options": options} for name in ("stripe", "apple_pay")
         )

@@ -80,6 +80,14 @@ def _checked_addresses(text: str) -> str:
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_checked_url)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Token = Annotated[SecretStr, AfterValidator(_checked_token)]
+TracesSampler = Literal[
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower_case)]
 
 
@@ -146,8 +154,30 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         default=15, ge=1, le=300, description="how long a process that died keeps what it took up"
     )
+    otel_sdk_disabled: bool = Field(
+        default=False, description="true, to record no traces at all, or false"
+    )
+    otel_service_name: str | None = Field(
+        default=None, description="what traces call this process"
+    )
+    otel_traces_exporter: Annotated[
+        Literal["otlp", "console", "none"] | None, BeforeValidator(_lower_case)
+    ] = Field(default=None, description="otlp, console or none")
+    otel_traces_sampler: Annotated[TracesSampler, BeforeValidator(_lower_case)] = Field(
+        default="parentbased_traceidratio",
+        description="always_on, always_off or traceidratio, or one of these after parentbased_",
+    )
     otel_traces_sampler_arg: float = Field(
         default=0.01, ge=0, le=1, description="the share of traces to keep, from 0 to 1"
+    )
+    otel_exporter_otlp_endpoint: HttpUrl | None = Field(
+        default=None, description="where a collector takes OTLP over HTTP"
+    )
+    otel_exporter_otlp_traces_endpoint: HttpUrl | None = Field(
+        default=None, description="the address that takes traces by OTLP over HTTP"
+    )
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = Field(
+        default="http/protobuf", description="http/protobuf, the only protocol spoken"
     )
     api_base_url: HttpUrl | None = Field(
         default=None, description="the address at which customers' browsers reach the gateway"
@@ -158,7 +188,7 @@ class Settings(BaseSettings):
     processor_timeout_seconds: float = Field(
         default=30, gt=0, le=300, description="how long a processor may take, up to 300 seconds"
     )
-    stripe_base_url: HttpUrl = Field(
+    stripe_api_base: HttpUrl = Field(
         default=HttpUrl("https://api.stripe.com"),
         description="where Stripe, or a sandbox, answers",
     )

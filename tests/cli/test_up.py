@@ -1,48 +1,15 @@
 """payment-cli up, as somebody runs it who has nothing set up."""
 
 import json
-import os
-import signal
-import stat
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-_OURS = ("DATABASE_URL", "DATABASE_OWNER_URL", "STRIPE_API_KEY", "KAFKA_BOOTSTRAP_SERVERS")
-
-
-@contextmanager
-def running(home: Path) -> Iterator[dict[str, Any]]:
-    """Everything, from ready until it was told to stop and has."""
-    environment = {name: value for name, value in os.environ.items() if name not in _OURS}
-    options = ("--http-port", "0", "--grpc-port", "0", "--sandbox-port", "0")
-    with (home.parent / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "up", "--home", str(home), *options],
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    run_file = home / "run.json"
-    try:
-        deadline = time.monotonic() + 120
-        while not run_file.exists():
-            assert process.poll() is None, (home.parent / "log").read_text()[-3000:]
-            assert time.monotonic() < deadline, "it is not ready after two minutes"
-            time.sleep(0.1)
-        yield json.loads(run_file.read_text())
-        assert stat.S_IMODE(run_file.stat().st_mode) == 0o600
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-    assert not run_file.exists()
+from tests.cli.everything import up
 
 
 def _call(run: dict[str, Any], path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -63,14 +30,16 @@ def test_a_payment_is_made_with_nothing_set_up_and_is_there_after_a_restart(
     short_tmp_path: Path,
 ) -> None:
     home = short_tmp_path / "home"
-    with running(home) as run:
+    with up(home) as first:
+        run = first.run
         paid = _call(run, "/api/v1/payments", {"amount": "$12.50", "method": "pm_card_visa"})
         assert (paid["status"], paid["amount_captured"]) == ("captured", 1250)
         assert paid["result"]["step_results"][0]["processor_id"] == "stripe"
         assert run["other_merchant"]["id"] != run["merchant"]["id"]
         assert run["admin"]["api_key"]
         assert run["sandbox_url"].startswith("http://127.0.0.1:")
-    with running(home) as again:
+    with up(home) as second:
+        again = second.run
         for who in ("merchant", "other_merchant", "admin"):
             assert again[who] == run[who]
         assert again["stripe_webhook_secret"] == run["stripe_webhook_secret"]

@@ -97,7 +97,7 @@ def test_a_live_key_never_travels_in_the_clear() -> None:
         None,
         {"STRIPE_API_KEY": LIVE_KEY},
         stripe_allow_live_keys=True,
-        stripe_base_url="http://stripe.example",
+        stripe_api_base="http://stripe.example",
     )
     assert all("https" in problem for problem in problems)
 

@@ -148,7 +148,7 @@ def _settings(urls: DatabaseUrls, outside: Outside) -> dict[str, str]:
         "DATABASE_URL": urls.application,
         "GRPC_TOKEN": TOKEN,
         "STRIPE_API_KEY": _KEY,
-        "STRIPE_BASE_URL": outside.url,
+        "STRIPE_API_BASE": outside.url,
         "STRIPE_WEBHOOK_SECRET": SECRET,
         "LEASE_SECONDS": "2",
         # What was delivered is to be enough.
