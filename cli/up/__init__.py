@@ -1,8 +1,8 @@
 """payment-cli up: the whole platform in the foreground, with nothing set up beforehand.
 
-PostgreSQL is embedded unless DATABASE_URL is set; that is migrated if DATABASE_OWNER_URL is set too.
-Payments go to the sandbox unless STRIPE_API_KEY is set. Two merchants and an operator are there from
-the first start, with keys that stay the same.
+PostgreSQL is embedded unless DATABASE_URL is set; DATABASE_OWNER_URL lets `up` migrate that one.
+Payments go to the sandbox unless STRIPE_API_KEY is set. Two merchants and an operator are there
+from the first start, with keys that stay the same.
 """
 
 import os

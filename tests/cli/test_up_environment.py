@@ -45,6 +45,7 @@ def elsewhere(empty_database: DatabaseUrls) -> Iterator[Elsewhere]:
         create = "create database up_elsewhere owner switchyard_owner"
         runner.run(_as_superuser(empty_database, create))
     kafka = mock_engine()
+    assert kafka.bootstrap is not None
     with short_folder() as folder, _account(folder / "account", http_port) as account_url:
         variables = {
             "DATABASE_URL": database.application,
