@@ -34,8 +34,8 @@ demo: $(READY) ## start everything in a folder of its own and show what it does 
 run: $(READY) ## run everything until Ctrl-C: database, sandbox, services, HTTP; it is kept in .switchyard
 	@$(BIN)/payment-cli up --home $(HOME_DIR)
 
-test: $(READY) ## run every test that needs nothing but this checkout
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## run every test that needs nothing but this checkout (WORKERS=0: one after another)
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile $(ARGS)
 
 test-stripe: $(READY) ## hold the Stripe adapter against Stripe's test mode (set STRIPE_TEST_API_KEY=sk_test_...)
 	@case "$$STRIPE_TEST_API_KEY" in \

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -179,9 +180,13 @@ async def test_a_method_that_an_address_does_not_take_is_a_405_problem(
 async def test_what_is_no_http_is_answered_4xx_or_not_at_all(stage: Stage, raw: bytes) -> None:
     address = urlsplit(stage.server.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    writer.write(raw)
-    writer.write_eof()
-    first_line = await asyncio.wait_for(reader.readline(), timeout=30)
+    first_line = b""
+    # Who has heard enough may hang up before the rest is sent.
+    with suppress(OSError):
+        writer.write(raw)
+        writer.write_eof()
+    with suppress(ConnectionError):
+        first_line = await asyncio.wait_for(reader.readline(), timeout=30)
     writer.close()
     assert first_line == b"" or first_line.split()[1].startswith(b"4"), first_line
     assert (await stage.http.get("/healthz")).status_code == 200
