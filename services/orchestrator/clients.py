@@ -10,6 +10,7 @@ from payments.config.v1.merchant_config_service_pb2 import GetConfigRequest, Wat
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
 from payments.ledger.v1.ledger_service_pb2 import ListTransactionsRequest
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from payments.ledger.v1.transaction_pb2 import Transaction
 from payments.plan.v1.plan_builder_service_pb2_grpc import PlanBuilderServiceStub
 from payments.router.v1.router_service_pb2_grpc import RouterServiceStub
 
@@ -24,7 +25,11 @@ from services.orchestrator.domain.policy import Policy
 from services.orchestrator.domain.posting import Booked, DuePosting, Refusal
 from services.orchestrator.translate.plan import build_plan_request, plan_from_message
 from services.orchestrator.translate.policy import policy_from_message
-from services.orchestrator.translate.posting import batch_request, outcomes_from_response
+from services.orchestrator.translate.posting import (
+    batch_request,
+    booked_as,
+    outcomes_from_response,
+)
 from services.orchestrator.translate.routing import (
     execute_request,
     execution_from_lookup,
@@ -110,6 +115,14 @@ class Ledger:
                 batch_request(postings), timeout=_POSTING_SECONDS
             )
         return outcomes_from_response(response)
+
+    async def find(self, posting: DuePosting) -> Booked | None:
+        """Where the ledger has a posting, if it does: under its key, with its entries."""
+        for body in await self.transactions(posting.payment_id):
+            transaction = Transaction.FromString(body)
+            if transaction.idempotency_key == posting.idempotency_key:
+                return booked_as(transaction, posting)
+        return None
 
     async def transactions(self, payment_id: PaymentId) -> Sequence[bytes]:
         """The transactions about a payment, oldest first, as the ledger tells them."""

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
 import grpc
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceServicer
 
+from services.kernel.context import CoreRequestContext
 from services.kernel.ids import (
     DisputeId,
     MerchantId,
@@ -19,6 +21,7 @@ from services.kernel.ids import (
 from services.kernel.paging import page_size
 from services.orchestrator.service.hearing import ProcessorDoor
 from services.orchestrator.service.orchestrator import Orchestrator
+from services.orchestrator.service.posting import Poster
 from services.orchestrator.service.reading import Reading
 from services.orchestrator.translate import calls, listing
 from services.orchestrator.translate.dispute import dispute_message
@@ -29,11 +32,11 @@ from services.orchestrator.translate.idempotency import (
 )
 from services.orchestrator.translate.listing import merchant_or_operator
 from services.orchestrator.translate.payment import payment_message
-from services.orchestrator.translate.posting import posting_message
+from services.orchestrator.translate.posting import posting_message, retry_from_request
 from services.orchestrator.translate.processor_event import processor_event_from, told_message
 from services.orchestrator.translate.refund import refund_message
 from services.orchestrator.translate.story import recorded_request_message, story_message
-from services.runtime.telemetry import bound
+from services.runtime.telemetry import bound, recorded_traceparent
 
 _REQUEST_ID: Final = "request_id"
 
@@ -43,15 +46,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OrchestratorServicer(OrchestratorServiceServicer):
     """The servicer; what it may raise is the kernel's errors, which the middleware tells."""
 
-    def __init__(self, orchestrator: Orchestrator, reading: Reading, door: ProcessorDoor) -> None:
+    def __init__(
+        self, orchestrator: Orchestrator, reading: Reading, door: ProcessorDoor, poster: Poster
+    ) -> None:
         self._orchestrator = orchestrator
         self._reading = reading
         self._door = door
+        self._poster = poster
 
     async def CreatePayment(
         self, request: pb.CreatePaymentRequest, context: Context
     ) -> pb.CreatePaymentResponse:
-        answer = await self._orchestrator.create(calls.payment_from_request(request))
+        answer = await self._orchestrator.create(_traced(calls.payment_from_request(request)))
         return calls.answer_into(answer, pb.CreatePaymentResponse())
 
     async def ConfirmPayment(
@@ -73,7 +79,7 @@ class OrchestratorServicer(OrchestratorServiceServicer):
             return calls.answer_into(answer, pb.ExecutePlanResponse())
         core_request, plan = calls.order_from_request(request)
         mode = calls.mode_from(request.response_mode)
-        answer = await self._orchestrator.execute_plan(core_request, plan, mode)
+        answer = await self._orchestrator.execute_plan(_traced(core_request), plan, mode)
         return calls.answer_into(answer, pb.ExecutePlanResponse())
 
     async def CapturePayment(
@@ -221,6 +227,12 @@ class OrchestratorServicer(OrchestratorServiceServicer):
             next_page_token=listing.next_page_token(request, last),
         )
 
+    async def RetryPostings(
+        self, request: pb.RetryPostingsRequest, context: Context
+    ) -> pb.RetryPostingsResponse:
+        count = await self._poster.retry(retry_from_request(request))
+        return pb.RetryPostingsResponse(retried_count=count)
+
     async def ListRecordedRequests(
         self, request: pb.ListRecordedRequestsRequest, context: Context
     ) -> pb.ListRecordedRequestsResponse:
@@ -243,6 +255,14 @@ class OrchestratorServicer(OrchestratorServiceServicer):
             wanted_fingerprint(request),
         )
         return pb.GetIdempotencyResponse(record=key_message(request.idempotency_key, standing))
+
+
+def _traced(request: CoreRequestContext) -> CoreRequestContext:
+    """The request with the trace of this call, whatever its sender has said of that."""
+    traceparent = recorded_traceparent()
+    if traceparent == request.traceparent:
+        return request
+    return replace(request, traceparent=traceparent)
 
 
 def _request_id() -> RequestId:

@@ -25,6 +25,8 @@ from services.runtime.telemetry import Tracing, begin_context, current_tracepare
 _GRACE: Final = timedelta(seconds=30)
 _SWEEP: Final = timedelta(seconds=1)
 _SWEEP_MAX: Final = 100
+# A little longer than the ledger may take to answer.
+_POSTING_GRACE: Final = timedelta(seconds=12)
 # So that one renewal may fail.
 _RENEWALS_A_LEASE: Final = 3
 
@@ -232,12 +234,26 @@ class Bell(Protocol):
 
 
 class PosterLoop:
-    """Books postings as soon as they are there, and now and then those of other processes."""
+    """Books postings as soon as they are there, and now and then those of other processes.
 
-    def __init__(self, poster: PostsDue, bell: Bell, *, sweep: timedelta = _SWEEP) -> None:
+    At its end a try that is in hand is finished first, within bounds: whoever cut it off would
+    leave its postings to nobody until their time is over.
+    """
+
+    def __init__(
+        self,
+        poster: PostsDue,
+        bell: Bell,
+        *,
+        sweep: timedelta = _SWEEP,
+        grace: timedelta = _POSTING_GRACE,
+    ) -> None:
         self._poster = poster
         self._bell = bell
         self._sweep = sweep
+        self._grace_seconds = grace.total_seconds()
+        self._is_trying = False
+        self._is_over = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -246,18 +262,27 @@ class PosterLoop:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
+        self._is_over = True
+        if self._is_trying:
+            await asyncio.wait((self._task,), timeout=self._grace_seconds)
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
 
     async def _run(self) -> None:
         while True:
-            if not await self._post():
+            has_more = await self._post()
+            if self._is_over:
+                return
+            if not has_more:
                 await self._bell.wait(self._sweep)
 
     async def _post(self) -> bool:
+        self._is_trying = True
         try:
             return await self._poster.post_due()
         except Exception:  # noqa: BLE001 -- the next time may be better, and nobody else tries
             _log.exception("posting failed; it is tried again")
             return False
+        finally:
+            self._is_trying = False

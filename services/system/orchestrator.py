@@ -57,10 +57,10 @@ async def open_orchestrator(system: System) -> AsyncIterator[None]:
     orchestrator = Orchestrator(payments, desks, planner, enforcer, system.clock)
     reading = Reading(payments, Archive(system.database, PaymentCodec()), ledger)
     door = ProcessorDoor(payments, desks, system.clock)
-    servicer = OrchestratorServicer(orchestrator, reading, door)
+    poster = Poster(postings, desks, ledger, system.clock, reach)
+    servicer = OrchestratorServicer(orchestrator, reading, door, poster)
     system.registry.register(add_OrchestratorServiceServicer_to_server, servicer)
     recovery = Recovery(payments, desks, system.clock, lease=lease)
-    poster = Poster(postings, desks, ledger, system.clock, reach)
     confirmations = Confirmations(payments, desks).consumer()
     doubts = DoubtWatch(payments, DoubtMetrics(system.telemetry.registry), system.clock)
     try:

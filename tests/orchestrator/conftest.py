@@ -239,15 +239,16 @@ async def running_house(
         booking = LedgerClient(LedgerServiceStub(channel))
         planning = Planner(PlanBuilderServiceStub(channel))
         orchestrator = Orchestrator(payments, desks, planning, enforcer, clock)
+        poster = Poster(postings, desks, booking, clock, reach)
         registry.register(
             add_OrchestratorServiceServicer_to_server,
             OrchestratorServicer(
                 orchestrator,
                 Reading(payments, Archive(database, PaymentCodec()), booking),
                 ProcessorDoor(payments, desks, clock),
+                poster,
             ),
         )
-        poster = Poster(postings, desks, booking, clock, reach)
         recovery = Recovery(payments, desks, clock)
         messaging = Messaging(
             database,

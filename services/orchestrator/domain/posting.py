@@ -108,6 +108,36 @@ class Refusal:
         return self.reason not in _PASSING
 
 
+@dataclass(frozen=True, slots=True)
+class RetrySelection:
+    """Which of the postings that were given up are tried again; None is whatever it is."""
+
+    ids: tuple[PostingId, ...] | None = None
+    merchant_id: MerchantId | None = None
+    payment_id: PaymentId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOrder:
+    """An operator's order to try postings again."""
+
+    idempotency_key: str
+    selection: RetrySelection
+    operator: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """One time that a posting was tried again by order, and how it had stood until then."""
+
+    operator: str
+    reason: str
+    asked_at: datetime
+    try_count: int
+    refusal: Refusal | None
+
+
 def capture_posting(
     payment_id: PaymentId, merchant_id: MerchantId, step: Step, created_at: datetime
 ) -> Posting:

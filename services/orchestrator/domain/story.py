@@ -8,7 +8,7 @@ from services.kernel.ids import AttemptId, LedgerTransactionId, PaymentId, Posti
 from services.kernel.money import Money
 from services.orchestrator.domain.applied import Disposition
 from services.orchestrator.domain.payment import Payment
-from services.orchestrator.domain.posting import PostingKind, Refusal
+from services.orchestrator.domain.posting import PostingKind, Refusal, Retry
 from services.orchestrator.domain.record import Transition
 from services.orchestrator.domain.state import PostingState
 
@@ -37,6 +37,7 @@ class PostingRecord:
     """Why the last try failed, whatever became of the posting since."""
     created_at: datetime
     posted_at: datetime | None
+    retries: Sequence[Retry] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Booking in the ledger what payments owe it: idempotent tries, a bounded number of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, Self, TypeAlias
 
 import structlog
 
@@ -16,6 +17,7 @@ from services.orchestrator.domain.posting import (
     Booked,
     DuePosting,
     Refusal,
+    RetryOrder,
     pause_after,
     refusal_of,
 )
@@ -40,17 +42,51 @@ class Postings(Protocol):
         """Note why the ledger has it not, and after which pause it is due again."""
         ...
 
+    async def retry(self, order: RetryOrder) -> int:
+        """Let postings that were given up be due again; how many, the same for each repeat."""
+        ...
+
 
 class Ledger(Protocol):
     """LedgerService; one outcome for each posting, in their order."""
 
     async def post(self, postings: Sequence[DuePosting]) -> Sequence[Booked | Refusal]: ...
 
+    async def find(self, posting: DuePosting) -> Booked | None:
+        """Where the ledger has a posting, if it does."""
+        ...
+
 
 class Payments(Protocol):
     """Where payments are changed."""
 
     async def change(self, payment_id: PaymentId, change: Change) -> Written: ...
+
+
+_Rejected: TypeAlias = Sequence[tuple[DuePosting, Refusal]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What came of one try of several postings."""
+
+    booked: dict[PostingId, Booked]
+    refused: dict[PostingId, tuple[Refusal, timedelta]]
+    """What is tried again, after which pause."""
+    rejected: _Rejected
+    """What is not, because that is of no use or was done often enough."""
+
+    @classmethod
+    def of(cls, due: Sequence[DuePosting], outcomes: Sequence[Booked | Refusal]) -> Self:
+        verdict = cls({}, {}, rejected := [])
+        for posting, outcome in zip(due, outcomes, strict=True):
+            if isinstance(outcome, Booked):
+                verdict.booked[posting.id] = outcome
+            elif outcome.is_final or posting.try_count >= MAX_TRIES:
+                rejected.append((posting, outcome))
+            else:
+                verdict.refused[posting.id] = (outcome, pause_after(posting.try_count))
+        return verdict
 
 
 class Poster:
@@ -81,30 +117,48 @@ class Poster:
         outcomes = await self._outcomes(due)
         for kind in kinds:
             self._reach(CrashPoint.POSTED_NOT_MARKED, kind)
-        refused = dict[PostingId, tuple[Refusal, timedelta]]()
-        booked = dict[PostingId, Booked]()
-        rejected = list[tuple[DuePosting, Refusal]]()
-        for posting, outcome in zip(due, outcomes, strict=True):
-            if isinstance(outcome, Booked):
-                booked[posting.id] = outcome
-            elif outcome.is_final or posting.try_count >= MAX_TRIES:
-                rejected.append((posting, outcome))
-            else:
-                refused[posting.id] = (outcome, pause_after(posting.try_count))
+        verdict = _Verdict.of(due, outcomes)
+        booked = verdict.booked | await self._found(verdict.rejected)
         if booked:
             await self._postings.mark_booked(booked)
-        if refused:
+        if refused := verdict.refused:
             _log.warning("the ledger has not taken postings; tried again", count=len(refused))
             await self._postings.put_off(refused)
-        for posting, refusal in rejected:
-            await self._reject(posting, refusal)
+        for posting, refusal in verdict.rejected:
+            if posting.id not in booked:
+                await self._reject(posting, refusal)
         return len(due) == BATCH_MAX
+
+    async def retry(self, order: RetryOrder) -> int:
+        """Have postings tried again that were given up; how many those are."""
+        count = await self._postings.retry(order)
+        _log.info(
+            "postings are tried again by order",
+            operator=order.operator,
+            reason=order.reason,
+            count=count,
+        )
+        return count
 
     async def _outcomes(self, due: Sequence[DuePosting]) -> Sequence[Booked | Refusal]:
         try:
             return await self._ledger.post(due)
         except SwitchyardError as error:
             return [refusal_of(error)] * len(due)
+
+    async def _found(self, rejected: "_Rejected") -> dict[PostingId, Booked]:
+        """What the ledger has after all: it may have booked a try whose answer was lost."""
+        found = dict[PostingId, Booked]()
+        for posting, _ in rejected:
+            try:
+                booked = await self._ledger.find(posting)
+            except SwitchyardError as error:
+                # One that does not answer would be waited for as often as there are postings.
+                _log.warning("what is given up cannot be looked for", problem=str(error))
+                break
+            if booked is not None:
+                found[posting.id] = booked
+        return found
 
     async def _reject(self, posting: DuePosting, refusal: Refusal) -> None:
         _log.error(

@@ -1,6 +1,6 @@
 """The archive: parts of payments by themselves, and all that is recorded about one payment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.kernel.errors import Reason
@@ -25,7 +25,7 @@ from services.orchestrator.domain.listing import (
     RefundFilter,
     RequestFilter,
 )
-from services.orchestrator.domain.posting import PostingKind, Refusal, state_of_all
+from services.orchestrator.domain.posting import PostingKind, Refusal, Retry, state_of_all
 from services.orchestrator.domain.record import Transition
 from services.orchestrator.domain.refund import Refund
 from services.orchestrator.domain.state import PaymentState, PostingState
@@ -76,15 +76,20 @@ class Archive:
         self, wanted: PostingFilter, after: PostingId | None, limit: int
     ) -> Sequence[OfPayment[PostingRecord]]:
         """Postings from oldest to newest, from after one of them."""
-        rows = await self._fetch(
-            "list_postings",
-            wanted.merchant_id and wanted.merchant_id.hex,
-            wanted.payment_id and wanted.payment_id.hex,
-            list(wanted.states),
-            after and after.hex,
-            limit,
-        )
-        return [_owned(row, _posting(row)) for row in rows]
+
+        async def read(connection: Connection) -> Sequence[OfPayment[PostingRecord]]:
+            rows = await connection.fetch(
+                SQL["list_postings"],
+                wanted.merchant_id and wanted.merchant_id.hex,
+                wanted.payment_id and wanted.payment_id.hex,
+                list(wanted.states),
+                after and after.hex,
+                limit,
+            )
+            retries = await connection.fetch(SQL["find_retries"], [row["id"] for row in rows])
+            return [_owned(row, _posting(row, retries)) for row in rows]
+
+        return await self._database.transaction(read, isolation=_SNAPSHOT)
 
     async def list_requests(
         self, wanted: RequestFilter, after: PaymentId | None, limit: int
@@ -122,6 +127,7 @@ class Archive:
                 for name in ("find_transitions", "find_records", "find_applied_events")
             }
             postings = await connection.fetch(SQL["find_postings"], payment_id.hex)
+            retries = await connection.fetch(SQL["find_retries"], [row["id"] for row in postings])
             return Story(
                 payment=found[0],
                 transitions=[_transition(row) for row in rows["find_transitions"]],
@@ -129,7 +135,7 @@ class Archive:
                     AttemptId.of_hex(row["id"].hex): row["record"] for row in rows["find_records"]
                 },
                 heard=[_heard(row) for row in rows["find_applied_events"]],
-                postings=[_posting(row) for row in postings],
+                postings=[_posting(row, retries) for row in postings],
             )
 
         return await self._database.transaction(read, isolation=_SNAPSHOT)
@@ -171,8 +177,8 @@ def _dispute(row: Record) -> Dispute:
     return dispute_of(row, Currency(row["currency"]))
 
 
-def _posting(row: Record) -> PostingRecord:
-    reason, transaction_id = row["failure_reason"], row["transaction_id"]
+def _posting(row: Record, retries: Iterable[Record]) -> PostingRecord:
+    transaction_id = row["transaction_id"]
     return PostingRecord(
         id=PostingId.of_hex(row["id"].hex),
         kind=PostingKind(row["kind"]),
@@ -181,10 +187,21 @@ def _posting(row: Record) -> PostingRecord:
         amount=Money(row["amount"], Currency(row["currency"])),
         transaction_id=transaction_id and LedgerTransactionId.of_hex(transaction_id.hex),
         try_count=row["try_count"],
-        refusal=None if reason is None else Refusal(Reason(reason), row["failure_message"]),
+        refusal=_refusal(row),
         created_at=row["created_at"],
         posted_at=row["posted_at"],
+        retries=[_retry(each) for each in retries if each["posting_id"] == row["id"]],
     )
+
+
+def _retry(row: Record) -> Retry:
+    return Retry(row["operator"], row["reason"], row["asked_at"], row["try_count"], _refusal(row))
+
+
+def _refusal(row: Record) -> Refusal | None:
+    """Why the ledger had a posting not, when it was last asked."""
+    reason = row["failure_reason"]
+    return None if reason is None else Refusal(Reason(reason), row["failure_message"])
 
 
 def _transition(row: Record) -> Transition:

@@ -1,17 +1,25 @@
 """Postings on their way to the ledger."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from services.kernel.errors import Conflict, NotFound, Reason
 from services.kernel.ids import PaymentId, PostingId
 from services.kernel.money import Currency, Money
-from services.orchestrator.domain.posting import Booked, DuePosting, Entry, Refusal
+from services.orchestrator.domain.posting import (
+    Booked,
+    DuePosting,
+    Entry,
+    Refusal,
+    RetryOrder,
+)
 from services.orchestrator.domain.saving import LEASE
 from services.orchestrator.store.reading import SQL
 from services.orchestrator.store.rows import Row, columns
-from services.runtime.database import Database, Record
+from services.runtime.database import Connection, Database, Record
 
 
 class Postings:
@@ -62,9 +70,45 @@ class Postings:
             ],
         )
 
+    async def retry(self, order: RetryOrder) -> int:
+        """Let postings that were given up be due again; how many, the same for each repeat."""
+
+        async def work(connection: Connection) -> int:
+            asked = hashlib.sha256(repr(order).encode()).digest()
+            claim = order.idempotency_key, asked, order.operator, order.reason
+            if await connection.fetchval(SQL["claim_retry"], *claim):
+                await _retry(connection, order)
+            row = await connection.fetchrow(SQL["find_retry"], order.idempotency_key)
+            assert row is not None, "it stands, by this call or by an earlier one"
+            if row["fingerprint"] != asked:
+                raise Conflict(
+                    "the idempotency key was used for something else",
+                    reason=Reason.IDEMPOTENCY_KEY_REUSED,
+                )
+            return int(row["postings"])
+
+        count = await self._database.transaction(work)
+        self.ring()
+        return count
+
     async def _write(self, statement: str, rows: Sequence[Row]) -> None:
         async with self._database.connection() as connection:
             await connection.execute(SQL[statement], *columns(rows))
+
+
+async def _retry(connection: Connection, order: RetryOrder) -> None:
+    wanted = order.selection
+    ids = None if wanted.ids is None else [each.hex for each in wanted.ids]
+    unknown = await connection.fetchval(SQL["find_unknown_postings"], ids or [])
+    if unknown is not None:
+        raise NotFound(f"there is no posting {PostingId.of_hex(unknown.hex)}")
+    await connection.execute(
+        SQL["retry_postings"],
+        order.idempotency_key,
+        ids,
+        wanted.payment_id and wanted.payment_id.hex,
+        wanted.merchant_id and wanted.merchant_id.hex,
+    )
 
 
 def _due(row: Record) -> DuePosting:

@@ -260,6 +260,9 @@ def _owed(posting: PostingRecord, booked: Iterable[str]) -> Iterator[_Line]:
         tries = "1 try" if posting.try_count == 1 else f"{posting.try_count} tries"
         text += f" after {tries}: {posting.refusal.message.rstrip('.')}"
     yield _Line(posting.created_at, _Rank.OWED, "orchestrator", f"{text}.", posting.id)
+    for retry in posting.retries:
+        text = f"{retry.operator} had {posting.idempotency_key} tried again: {retry.reason}."
+        yield _Line(retry.asked_at, _Rank.WANTED, "operator", text, posting.id)
     if posting.transaction_id and posting.transaction_id not in booked and posting.posted_at:
         text = f"The ledger took {posting.idempotency_key}."
         yield _Line(posting.posted_at, _Rank.BOOKED, "ledger", text, posting.transaction_id)
