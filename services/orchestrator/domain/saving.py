@@ -30,6 +30,8 @@ class Hold:
 
     drives: bool
     epoch: int = 0
+    is_required: bool = False
+    """Whether it is saved only if nobody has begun another epoch since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class ToldBefore:
 
 
 @dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Nothing was written: somebody else drives the payment, and it is theirs to decide."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """A payment that was taken up, to be driven in this epoch."""
 
@@ -56,8 +63,8 @@ class Lease:
     epoch: int
 
 
-Written: TypeAlias = Saved | Answer | ToldBefore
-"""What a unit came to: committed, or what stands already under its key or event."""
+Written: TypeAlias = Saved | Answer | ToldBefore | Overtaken
+"""What a unit came to: committed, left to others, or what stands under its key or event."""
 
 
 @dataclass(frozen=True, slots=True)

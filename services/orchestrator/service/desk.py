@@ -26,7 +26,7 @@ from services.orchestrator.domain.command import Answer, Call, Command, Decided,
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.quota import Draws
 from services.orchestrator.domain.record import Changes
-from services.orchestrator.domain.saving import Claim, Hold, Lease, Saved, Written
+from services.orchestrator.domain.saving import Claim, Hold, Lease, Overtaken, Saved, Written
 from services.orchestrator.domain.state import AttemptState
 
 _PAUSE_SECONDS: Final = 1.0
@@ -107,6 +107,8 @@ class Change:
     """Whether it has happened outside: then it is saved however long that takes."""
     is_forced: bool = False
     """Whether it is saved though nothing was changed, so that the payment is driven no more."""
+    epoch: int | None = None
+    """In which epoch its driver found it out; by another it is not for that driver to say."""
     answers_at_once: bool = False
     """Whether its caller is told how the payment stands, and not what becomes of it."""
     done: "asyncio.Future[Written]" = field(
@@ -231,6 +233,8 @@ class Desk:
                 return standing
         is_kept = self._payment is not None
         payment = await self._current(change.merchant_id)
+        if change.epoch not in (None, self.epoch):
+            return Overtaken()
         try:
             refund_id = change.apply(payment)
         except SwitchyardError:
@@ -280,11 +284,12 @@ class Desk:
             for call in payment.unanswered
             if payment.has_decided(call) or (change.answers_at_once and call is own)
         ]
-        written = await self._means.store.save(
-            payment, changes, self._hold(payment, change), claim=claim, decided=decided
-        )
+        hold = self._hold(payment, change)
+        written = await self._means.store.save(payment, changes, hold, claim=claim, decided=decided)
         if not isinstance(written, Saved):
             self._payment = None
+            if isinstance(written, Overtaken) and self.epoch == hold.epoch:
+                self.overtaken()
             return written
         self.epoch = written.epoch if written.drives else 0
         self._payment = payment
@@ -304,7 +309,8 @@ class Desk:
     def _hold(self, payment: Payment, change: Change) -> Hold:
         """Whether this desk has to drive the payment after a change."""
         has_work = bool(payment.to_send or self._running or payment.to_look_up(self._now()))
-        return Hold((change.drives or self.epoch > 0) and has_work, self.epoch)
+        drives = (change.drives or self.epoch > 0) and has_work
+        return Hold(drives, self.epoch, is_required=change.epoch is not None)
 
     async def _carry_on(self) -> None:
         """Begin whatever is to be carried out and is not yet; what drives nothing is let go."""
@@ -331,6 +337,7 @@ class Desk:
     async def _carry_out(self, attempt: Attempt, order: Order) -> None:
         """Ask the processor, and have what it says recorded."""
         source = "lookup" if attempt.state is not AttemptState.OPEN else "answer"
+        epoch = self.epoch
         try:
             execution = await self._asked(attempt, order)
         except Exception:  # noqa: BLE001 -- a defect must neither end the desk nor spin
@@ -341,6 +348,8 @@ class Desk:
             change = Change(
                 lambda payment: _settle(payment, attempt.id, execution, self._now(), source),
                 is_fact=True,
+                # Who was overtaken may have failed where another, under the same key, does not.
+                epoch=None if execution.outcome is Outcome.SUCCEEDED else epoch,
             )
             change.done.add_done_callback(partial(self._rest_if_failed, attempt.id))
             self.put(change)
@@ -350,7 +359,12 @@ class Desk:
 
     def _rest_if_failed(self, attempt_id: AttemptId, done: "asyncio.Future[Written]") -> None:
         """What the database will not have is asked for again, but not at once."""
-        if done.cancelled() or (error := done.exception()) is None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            if isinstance(done.result(), Overtaken):
+                _log.warning("who was overtaken is not heard", attempt_id=attempt_id)
             return
         _log.error("what came of an attempt was refused", attempt_id=attempt_id, exc_info=error)
         self._resting.add(attempt_id)

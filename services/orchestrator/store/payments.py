@@ -20,6 +20,7 @@ from services.orchestrator.domain.saving import (
     Doubt,
     Hold,
     Lease,
+    Overtaken,
     Saved,
     ToldBefore,
     Written,
@@ -104,16 +105,15 @@ class PaymentWriter:
             *columns(unit.payment for unit in standing),
             *(transitions or _NO_TRANSITIONS),
             self._lease,
+            [unit.hold.is_required for unit in standing],
         )
         self._held = {row["id"].hex: Saved(row["drives"], row["lease_epoch"]) for row in rows}
-        return {
-            place: InFlight(
-                f"someone changed {unit.payment_id} since it was read as {unit.expected_version}",
-                reason=Reason.STALE_VERSION,
-            )
+        lost = {
+            place: unit
             for place, unit in enumerate(units)
             if unit.birth is None and unit.payment_id.hex not in self._held
         }
+        return await _told_why(connection, lost) if lost else {}
 
     def _saved(self, unit: Unit) -> Saved:
         if unit.birth is None:
@@ -251,6 +251,23 @@ class Payments:
         async with self._database.connection() as connection:
             rows = await connection.fetch(SQL[statement], *values)
         return PaymentId.of_hex(rows[0]["payment_id"].hex) if rows else None
+
+
+async def _told_why(connection: Connection, lost: Mapping[int, Unit]) -> Losers:
+    """Who else has changed these payments, or drives them where only their driver may."""
+    rows = await connection.fetch(
+        SQL["find_epochs"], [unit.payment_id.hex for unit in lost.values()]
+    )
+    epochs = {row["id"].hex: row["lease_epoch"] for row in rows}
+    return {
+        place: Overtaken()
+        if unit.hold.is_required and epochs.get(unit.payment_id.hex) != unit.hold.epoch
+        else InFlight(
+            f"someone changed {unit.payment_id} since it was read as {unit.expected_version}",
+            reason=Reason.STALE_VERSION,
+        )
+        for place, unit in lost.items()
+    }
 
 
 async def _claim_keys(connection: Connection, units: Sequence[Unit]) -> Losers:

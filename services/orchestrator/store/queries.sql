@@ -40,7 +40,8 @@ select applied.processor_id, event_id, payment_id, disposition, message
 -- name: move_payments
 -- Change payments that still stand as they were read, and note each change of state, in one
 -- statement: the guards look for both at its end. Who drives a payment goes on driving it; nobody
--- else can begin to before that ends, or its time is over.
+-- else can begin to before that ends, or its time is over. What only its driver may say is lost once
+-- another epoch has begun.
 with moved as (
     update payments.payments as payment
        set version = change.version, state = change.state,
@@ -66,12 +67,15 @@ with moved as (
       from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
                   $7::text[], $8::smallint[], $9::text[], $10::text[], $11::timestamptz[],
                   $12::timestamptz[], $13::boolean[], $14::timestamptz[], $15::bigint[],
-                  $16::boolean[], $17::timestamptz[], $18::boolean[], $19::bigint[], $20::bigint[])
+                  $16::boolean[], $17::timestamptz[], $18::boolean[], $19::bigint[], $20::bigint[],
+                  $27::boolean[])
            as change (id, version, state, processor_reference, error_code, decline_code,
                       user_message, error_step, redirect_url, redirect_return_url,
                       action_expires_at, in_doubt_since, needs_reconciliation, updated_at,
-                      capture_amount, withdrawn, due_at, drives, lease_epoch, expected_version)
+                      capture_amount, withdrawn, due_at, drives, lease_epoch, expected_version,
+                      is_drivers)
      where payment.id = change.id and payment.version = change.expected_version
+       and (payment.lease_epoch = change.lease_epoch or not change.is_drivers)
     returning payment.id, payment.lease_epoch,
         change.drives and (
             (old.lease_epoch = change.lease_epoch and old.lease_until is not null)
@@ -84,6 +88,10 @@ with moved as (
       join moved on moved.id = noted.payment_id
 )
 select id, lease_epoch, drives from moved;
+
+-- name: find_epochs
+-- In which epochs payments are driven, to tell those who could not change them why.
+select id, lease_epoch from payments.payments where id = any ($1::uuid[]);
 
 -- name: add_payments
 -- New payments with the states they have been through, in one statement like the above.

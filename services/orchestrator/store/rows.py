@@ -50,6 +50,7 @@ class Unit:
     claim: Claim | None
     event: Row | None
     payment: Row
+    hold: Hold
     request: tuple[Row, ...]
     plans: tuple[Row, ...]
     transitions: tuple[Row, ...]
@@ -98,6 +99,7 @@ def unit_of(
         claim=claim,
         event=None if changes.applied is None else _event_row(owner, changes.applied),
         payment=_payment_row(payment, changes, hold),
+        hold=hold,
         request=((owner, codec.request(payment.request)),) if changes.is_request_new else (),
         plans=() if plan is None else ((owner, plan.digest, plan.config_version, plan.record),),
         transitions=tuple(
