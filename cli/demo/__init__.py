@@ -1,82 +1,56 @@
-"""payment-cli demo: starts Switchyard from nothing and shows what it can do, step by step.
+"""payment-cli demo: starts everything from nothing and shows what it does, scene by scene.
 
-Everything goes over real gRPC to a real process on a real PostgreSQL, which is killed on the way.
-A step that is not what it should be ends the demo with exit code 1.
+The platform runs as `payment-cli up` runs it, and is called over HTTP with a merchant's key; an
+operator's command is payment-cli's. What is not what it should be ends the demo with exit code 1.
+Reading order: scene, stage, then the acts below, one file each.
 """
 
-import asyncio
-import signal
-import tempfile
-from pathlib import Path
-from typing import Any, Final
-
 import click
-from grpc.aio import Channel
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from grpc_health.v1.health_pb2_grpc import HealthStub
-from payments.orchestrator.v1.payment_pb2 import Payment
 
-from cli.demo.ledger import show_integrity, show_ledger
-from cli.demo.payment import Shop, show_a_decline, show_a_payment, show_a_repeat, show_the_plan
-from cli.demo.stage import channel_to, expect, running, step
-from services.runtime.rpc import typed_errors
-from services.runtime.run_file import RunFile
-
-_SERVICES: Final = (
-    "",
-    "payments.orchestrator.v1.OrchestratorService",
-    "payments.ledger.v1.LedgerService",
-)
+from cli.demo.asking import ask
+from cli.demo.crash import crash
+from cli.demo.keys import reuse_a_key
+from cli.demo.money_back import dispute, refund
+from cli.demo.scene import Screen
+from cli.demo.stage import Stage, opened
+from cli.demo.taking import authenticate, capture
+from cli.demo.telling import explain
+from cli.demo.trouble import lose_a_processor, lose_a_reply, repeat_a_webhook
 
 
 @click.command()
-def demo() -> None:
+@click.pass_context
+def demo(context: click.Context) -> None:
     """Start everything in a folder of its own, show what it does, and clean up."""
-    with tempfile.TemporaryDirectory(prefix="switchyard-demo-") as folder:
-        # The database runs under an account of its own when root starts it.
-        Path(folder).chmod(0o711)
-        home = Path(folder) / "home"
-        step("start: PostgreSQL, migrations and the services in one process, from nothing")
-        shop = Shop.new()
-        with running(home) as process:
-            with typed_errors():
-                paid = asyncio.run(_show_life(home, shop))
-            step("crash: the process is killed (kill -9), and started again")
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        with running(home), typed_errors():
-            asyncio.run(_show_survival(home, shop, paid))
-    click.secho("\nEverything was as it should be.", bold=True)
+    screen = Screen.on_terminal()
+    screen.line("", "Switchyard, from nothing: database, processor, services, HTTP …", "bold")
+    try:
+        with opened(screen) as stage:
+            screen.line("", f"ready after {screen.seconds:.1f} s", "dim")
+            play(stage)
+    except Exception as error:  # noqa: BLE001 -- whatever it was, it is told where it happened
+        click.echo(f"payment-cli: {screen.title}: {type(error).__name__}: {error}", err=True)
+        context.exit(1)
+    screen.line("", "")
+    screen.line(
+        "",
+        f"{screen.check_count} checks in {screen.scene_count} scenes held,"
+        f" in {screen.seconds:.0f} s. Everything was as it should be.",
+        "bold",
+    )
+    screen.line("", "Next: make run keeps it running for you; docs/http.md is how to call it.")
 
 
-async def _show_life(home: Path, shop: Shop) -> Payment:
-    async with channel_to(home) as channel:
-        await _show_health(channel)
-        plan = await show_the_plan(channel, shop)
-        database_url = RunFile.read(home).database_url
-        paid = await show_a_payment(channel, shop, plan, database_url)
-        await show_a_repeat(channel, shop, plan, paid)
-        await show_a_decline(channel, shop, database_url)
-        await show_ledger(channel)
-        return paid
-
-
-async def _show_health(channel: Channel) -> None:
-    step("health: asked over gRPC, as Kubernetes would")
-    # The published types know the blocking stub alone.
-    health: Any = HealthStub(channel)
-    for service in _SERVICES:
-        answer = await health.Check(HealthCheckRequest(service=service))
-        state = HealthCheckResponse.ServingStatus.Name(answer.status)
-        expect(state == "SERVING", f"{service or 'the whole process'}: {state}")
-
-
-async def _show_survival(home: Path, shop: Shop, paid: Payment) -> None:
-    step("after the crash: what was answered is there, and nobody tampered with it")
-    async with channel_to(home) as channel:
-        again = await shop.pay(channel, await shop.plan(channel))
-        expect(
-            again.replayed and again.payment == paid,
-            "the payment's key still gets its first answer",
-        )
-        await show_integrity(channel)
+def play(stage: Stage) -> None:
+    """The whole story."""
+    held = ask(stage)
+    authenticated = authenticate(stage)
+    capture(stage, held)
+    failed_over = lose_a_processor(stage)
+    lose_a_reply(stage)
+    repeat_a_webhook(stage, authenticated)
+    refund(stage, held)
+    reuse_a_key(stage)
+    dispute(stage, authenticated)
+    crash(stage)
+    explain(stage, failed_over)
