@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from grpc.aio import Channel
-from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
 from payments.orchestrator.v1.orchestrator_service_pb2 import ExecutePlanRequest
 from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from payments.orchestrator.v1.payment_pb2 import PaymentState
@@ -20,8 +19,8 @@ from bench.payments.load import Figure, Pay, Round
 from bench.payments.one_a_write import CONNECTIONS, one_transaction_a_write
 from bench.payments.rows import RowSizes, drained, run_pgbench
 from bench.payments.serving import peak_memory_mb, serving
-from cli.demo.payment import Shop
-from services.kernel.ids import RequestId
+from bench.payments.shop import open_shop, planned
+from services.kernel.ids import MerchantId, RequestId
 from services.runtime.database import Database
 from services.runtime.embedded_postgres import EmbeddedPostgres
 from services.runtime.migrate import migrate
@@ -144,11 +143,9 @@ async def _measure(bench: _Bench, rounds: int, only: str) -> None:
 
 async def _shopping(channel: Channel) -> Pay:
     """A merchant of its own, with a configuration and a plan; what is returned pays once."""
-    shop = Shop.new()
-    configuration = shop.configuration("simulated")
-    await MerchantConfigServiceStub(channel).PutConfig(configuration, timeout=30)
-    wish = shop.wish()
-    template = ExecutePlanRequest(context=wish, plan=await shop.plan(channel, wish))
+    merchant_id = MerchantId.new()
+    await open_shop(channel, merchant_id)
+    template = await planned(channel, merchant_id)
     orchestrator = OrchestratorServiceStub(channel)
 
     async def pay() -> None:

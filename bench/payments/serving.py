@@ -13,10 +13,11 @@ Process = subprocess.Popen[bytes]
 
 
 @contextmanager
-def serving(folder: Path, url: str) -> Iterator[tuple[RunFile, Process]]:
+def serving(folder: Path, url: str, *options: str) -> Iterator[tuple[RunFile, Process]]:
     """Start them, as an operator would and with the logs that one keeps, and stop them after."""
     home = folder / "service"
-    command = [sys.executable, "-m", "cli", "serve", "--home", str(home), "--grpc-port", "0"]
+    serve = [sys.executable, "-m", "cli", "serve", "--home", str(home), "--grpc-port", "0"]
+    command = [*serve, *options]
     with (folder / "service.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 -- this program itself
             command, env={"DATABASE_URL": url}, stdout=subprocess.DEVNULL, stderr=log
