@@ -7,15 +7,9 @@ Reading order: scene, stage, then the acts below, one file each.
 
 import click
 
-from cli.demo.asking import ask
-from cli.demo.crash import crash
-from cli.demo.keys import reuse_a_key
-from cli.demo.money_back import dispute, refund
+from cli.demo import asking, crash, keys, money_back, taking, telling, trouble
 from cli.demo.scene import Screen
 from cli.demo.stage import Stage, opened
-from cli.demo.taking import authenticate, capture
-from cli.demo.telling import explain
-from cli.demo.trouble import lose_a_processor, lose_a_reply, repeat_a_webhook
 
 
 @click.command()
@@ -31,7 +25,7 @@ def demo(context: click.Context) -> None:
     except Exception as error:  # noqa: BLE001 -- whatever it was, it is told where it happened
         click.echo(f"payment-cli: {screen.title}: {type(error).__name__}: {error}", err=True)
         context.exit(1)
-    screen.line("", "")
+    screen.console.print()
     screen.line(
         "",
         f"{screen.check_count} checks in {screen.scene_count} scenes held,"
@@ -43,14 +37,14 @@ def demo(context: click.Context) -> None:
 
 def play(stage: Stage) -> None:
     """The whole story."""
-    held = ask(stage)
-    authenticated = authenticate(stage)
-    capture(stage, held)
-    failed_over = lose_a_processor(stage)
-    lose_a_reply(stage)
-    repeat_a_webhook(stage, authenticated)
-    refund(stage, held)
-    reuse_a_key(stage)
-    dispute(stage, authenticated)
-    crash(stage)
-    explain(stage, failed_over)
+    held = asking.ask(stage)
+    authenticated = taking.authenticate(stage)
+    taking.capture(stage, held)
+    failed_over = trouble.lose_a_processor(stage)
+    trouble.lose_a_reply(stage)
+    trouble.repeat_a_webhook(stage, authenticated)
+    money_back.refund(stage, held)
+    keys.reuse_a_key(stage)
+    money_back.dispute(stage, authenticated)
+    crash.crash(stage)
+    telling.explain(stage, failed_over)
