@@ -32,6 +32,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._answer: asyncio.Future[bytes] | None = None
+        self._ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -47,6 +48,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(exc or ConnectionError("hung up on"))
+        self._ended.set()
 
     def ask(self, asked: bytes) -> "asyncio.Future[bytes]":
         assert self._transport is not None, "it is connected"
@@ -54,9 +56,10 @@ class _Connection(asyncio.Protocol):
         self._transport.write(asked)
         return self._answer
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+            await self._ended.wait()
 
 
 class Connections:
@@ -90,7 +93,7 @@ async def connected(url: str, count: int) -> AsyncIterator[Connections]:
         yield Connections(opened)
     finally:
         for connection in opened:
-            connection.close()
+            await connection.close()
 
 
 def _body_length(head: bytes) -> int:

@@ -1,4 +1,4 @@
-"""The generator of HTTP requests: what it sends arrives whole, what is wrong ends the measurement."""
+"""The generator of HTTP requests: what it sends arrives whole, what is wrong ends the run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,14 +20,16 @@ async def _server(answer: list[bytes], heard: list[bytes]) -> AsyncIterator[str]
                 await writer.drain()
                 await asyncio.sleep(0.01)
             if not answer:
-                writer.close()
                 return
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await serve(reader, writer)
         except asyncio.IncompleteReadError:
+            return  # Whoever asked has heard enough.
+        finally:
             writer.close()
+            await writer.wait_closed()
 
     server = await asyncio.start_server(served, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
