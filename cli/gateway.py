@@ -11,7 +11,7 @@ from gateway.server import HttpServer, serve
 from services.runtime.rpc import ClientTls, connect
 from services.runtime.settings import Settings
 from services.runtime.startup import StartupError
-from services.runtime.telemetry import Telemetry
+from services.runtime.telemetry.opening import open_telemetry
 
 DRAIN_SECONDS: Final = 10.0
 
@@ -36,7 +36,7 @@ async def gateway_alone(settings: Settings) -> AsyncIterator[HttpServer]:
             return await stack.enter_async_context(connect(address, token=token, tls=tls))
 
         services = await Services.reached_by(channel_to)
-        telemetry = Telemetry.create("gateway", sample_ratio=settings.otel_traces_sampler_arg)
+        telemetry = open_telemetry("gateway", settings)
         stack.callback(telemetry.close)
         server = await serve(services, settings, telemetry)
         try:

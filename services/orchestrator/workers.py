@@ -19,7 +19,7 @@ from services.runtime.database import Connection
 from services.runtime.messaging.consumer import Consumer
 from services.runtime.messaging.message import IncomingMessage, Topic
 from services.runtime.periodic import Periodic
-from services.runtime.telemetry import Tracing, begin_context, current_traceparent
+from services.runtime.telemetry import Tracing, begin_context, recorded_traceparent
 
 # As long as an attempt may take; what is not done by then is taken up again elsewhere.
 _GRACE: Final = timedelta(seconds=30)
@@ -41,8 +41,8 @@ _log = logging.getLogger(__name__)
 class Tasks:
     """Work that outlives the calls that began it, each in a context of its own.
 
-    A caller's deadline, cancellation and trace do not reach a payment: a shaved deadline would
-    leave what a processor did unknown.
+    A caller's deadline and cancellation do not reach a payment: a shaved deadline would leave what
+    a processor did unknown. Its trace does.
     """
 
     def __init__(self, tracing: Tracing, *, grace: timedelta = _GRACE) -> None:
@@ -53,7 +53,7 @@ class Tasks:
     def start(self, work: Callable[[], Awaitable[None]], words: Mapping[str, str]) -> None:
         """Run the work to its end, whoever waits for it."""
         task = asyncio.create_task(
-            self._run(work, words, current_traceparent()),
+            self._run(work, words, recorded_traceparent()),
             name=f"payment {words['payment_id']}",
             context=Context(),
         )
@@ -78,7 +78,7 @@ class Tasks:
         traceparent: str | None,
     ) -> None:
         begin_context(**words)
-        with self._tracing.span("payment", words, linked_to=traceparent):
+        with self._tracing.continued("payment", traceparent, words):
             await work()
 
     def _finished(self, task: "asyncio.Task[None]") -> None:

@@ -157,9 +157,7 @@ class Settings(BaseSettings):
     otel_sdk_disabled: bool = Field(
         default=False, description="true, to record no traces at all, or false"
     )
-    otel_service_name: str | None = Field(
-        default=None, description="what traces call this process"
-    )
+    otel_service_name: str | None = Field(default=None, description="what traces call this process")
     otel_traces_exporter: Annotated[
         Literal["otlp", "console", "none"] | None, BeforeValidator(_lower_case)
     ] = Field(default=None, description="otlp, console or none")

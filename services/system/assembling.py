@@ -10,7 +10,7 @@ from services.runtime.messaging.process import open_messaging
 from services.runtime.rpc import Middleware, Registry, connect_in_process
 from services.runtime.settings import Settings
 from services.runtime.startup import StartupError
-from services.runtime.telemetry import Telemetry
+from services.runtime.telemetry.opening import open_telemetry
 from services.system.access import open_access
 from services.system.database import checked_database, database_url
 from services.system.ledger import open_ledger
@@ -58,7 +58,7 @@ async def open_system(
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(database_url(settings))
         database = await stack.enter_async_context(checked_database(url))
-        telemetry = Telemetry.create("switchyard", sample_ratio=settings.otel_traces_sampler_arg)
+        telemetry = open_telemetry("switchyard", settings)
         stack.callback(telemetry.close)
         token = settings.grpc_token.get_secret_value() if settings.grpc_token else token_urlsafe(32)
         registry = Registry(Middleware(telemetry, token=token))

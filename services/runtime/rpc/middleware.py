@@ -32,6 +32,7 @@ from services.kernel.errors import (
     Unauthenticated,
 )
 from services.kernel.ids import RequestId
+from services.kernel.redaction import redact_text
 from services.runtime.rpc.behaviour import (
     forgiving_parser,
     stream_response,
@@ -52,7 +53,9 @@ TRACEPARENT_KEY = "traceparent"
 AUTHORIZATION_KEY = "authorization"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}", re.ASCII)
-# Ids are half as long; what a caller sends in their place need not fill the logs.
+_SUBJECT = re.compile(r"[a-z]{2,6}_[0-9a-f]{32}", re.ASCII)
+_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9_.:\[\] -]", re.ASCII)
+# Ids are half as long; what a caller sends in their place need not fill logs and traces.
 _SUBJECT_CHARS_MAX = 80
 # A client that gives up at its deadline is heard of a little before the server's own clock says so.
 _DEADLINE_MARGIN_SECONDS = 0.05
@@ -152,7 +155,7 @@ class Middleware:
         words = {"request_id": call.request_id}
         for subject in method.subjects if request is not None else ():
             if value := getattr(request, subject):
-                words[subject] = value[:_SUBJECT_CHARS_MAX]
+                words[subject] = _subject(value)
         begin_context(service=method.service, method=method.name, **words)
         begin_deadline(remaining_seconds)
         parent = call.headers.get(TRACEPARENT_KEY)
@@ -251,9 +254,18 @@ def _code_of(context: Context) -> grpc.StatusCode:
 
 
 def _request_id(shown: str | bytes | None) -> str:
-    if isinstance(shown, str) and _REQUEST_ID.fullmatch(shown):
+    if isinstance(shown, str) and _REQUEST_ID.fullmatch(shown) and redact_text(shown) == shown:
         return shown
     return RequestId.new()
+
+
+def _subject(value: str) -> str:
+    """An id as logs and spans carry it; whatever a caller sends instead is made harmless."""
+    if _SUBJECT.fullmatch(value):
+        return value
+    # Redacted first: of a card number that is cut short, no part would be known for one.
+    shown = redact_text(value[: 2 * _SUBJECT_CHARS_MAX])
+    return _NOT_IN_IDS.sub("?", shown[:_SUBJECT_CHARS_MAX])
 
 
 def _typed(error: BaseException, context: Context) -> SwitchyardError:

@@ -13,7 +13,11 @@ from prometheus_client import CollectorRegistry
 from services.runtime.telemetry.bound import begin_context, bind_context, bound, bound_context
 from services.runtime.telemetry.logs import configure_logging
 from services.runtime.telemetry.metrics import CallMetrics, MetricsEndpoint
-from services.runtime.telemetry.tracing import Tracing, current_traceparent
+from services.runtime.telemetry.tracing import (
+    Tracing,
+    current_traceparent,
+    recorded_traceparent,
+)
 
 __all__ = [
     "CallMetrics",
@@ -26,6 +30,7 @@ __all__ = [
     "bound_context",
     "configure_logging",
     "current_traceparent",
+    "recorded_traceparent",
 ]
 
 
@@ -43,11 +48,14 @@ class Telemetry:
         service: str,
         *,
         sample_ratio: float = 0.0,
+        follows_parent: bool = True,
         exporters: Sequence[SpanExporter] = (),
     ) -> "Telemetry":
         """Telemetry that counts into a registry of its own and exports spans where it is told."""
         registry = CollectorRegistry()
-        tracing = Tracing(service, sample_ratio=sample_ratio, exporters=exporters)
+        tracing = Tracing(
+            service, sample_ratio=sample_ratio, follows_parent=follows_parent, exporters=exporters
+        )
         return cls(tracing=tracing, registry=registry, calls=CallMetrics(registry))
 
     def close(self) -> None:

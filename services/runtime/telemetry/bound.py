@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 
+from services.runtime.telemetry.tracing import annotate
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _bound: ContextVar[Mapping[str, str]] = ContextVar("switchyard_bound", default=_NOTHING)
 
@@ -19,11 +21,13 @@ def bound() -> Mapping[str, str]:
 
 
 def bind_context(**words: str | None) -> None:
-    """Add words (request_id, merchant_id, payment_id …) to all that is logged from here on.
+    """Add words (request_id, merchant_id, payment_id …) to the span and all that is logged now on.
 
     They last as long as the current task; a word that is None or empty leaves what was there.
     """
-    _bound.set({**_bound.get(), **{name: value for name, value in words.items() if value}})
+    known = {name: value for name, value in words.items() if value}
+    _bound.set({**_bound.get(), **known})
+    annotate(known)
 
 
 def begin_context(**words: str) -> None:

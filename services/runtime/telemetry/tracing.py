@@ -3,12 +3,16 @@
 A sampled span costs about 28 µs and the SDK's own unsampled one 9 µs, against 1 ms for a whole
 payment. So the decision is taken here, before the SDK is asked: what is not sampled gets only its
 ids, which logs still carry and the next hop still inherits.
+
+What a span says is redacted as it is begun, and no exception's words are kept: both may quote what
+a caller sent.
 """
 
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -16,6 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import (
     Link,
@@ -28,12 +33,15 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 
+from services.kernel.redaction import redact_field
+
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?",
     re.ASCII,
 )
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
+# The part of a trace's id that OpenTelemetry's own ratio sampler goes by, in every language.
+_LOW_BITS: Final = (1 << 64) - 1
 
 
 def parse_traceparent(header: str) -> SpanContext | None:
@@ -50,8 +58,16 @@ def parse_traceparent(header: str) -> SpanContext | None:
 def current_traceparent() -> str | None:
     """The header that hands the current trace to the next hop, or to an event's envelope."""
     here = trace.get_current_span().get_span_context()
-    if not here.is_valid:
-        return None
+    return _traceparent(here) if here.is_valid else None
+
+
+def recorded_traceparent() -> str | None:
+    """The same where the trace is recorded, and None where nobody will look for it."""
+    here = trace.get_current_span().get_span_context()
+    return _traceparent(here) if here.is_valid and here.trace_flags.sampled else None
+
+
+def _traceparent(here: SpanContext) -> str:
     return f"00-{here.trace_id:032x}-{here.span_id:016x}-{here.trace_flags & 1:02x}"
 
 
@@ -63,29 +79,40 @@ class Tracing:
         service: str,
         *,
         sample_ratio: float = 0.0,
+        follows_parent: bool = True,
         exporters: Sequence[SpanExporter] = (),
     ) -> None:
+        """`sample_ratio` is of the traces that begin here; with `follows_parent`, of no others."""
         if not 0.0 <= sample_ratio <= 1.0:
             raise ValueError(f"the sample ratio must lie between 0 and 1, not {sample_ratio}")
-        self._sample_ratio = sample_ratio
+        self._sampled_below = round(sample_ratio * (_LOW_BITS + 1))
+        self._follows_parent = follows_parent
+        self._is_exporting = False
+        self._ids = _GivenTraceIds()
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,
             resource=Resource.create({"service.name": service}),
             shutdown_on_exit=False,
+            id_generator=self._ids,
         )
         for exporter in exporters:
-            self._provider.add_span_processor(
-                # Tests read the in-memory exporter at once; all others must not block the call.
-                SimpleSpanProcessor(exporter)
-                if isinstance(exporter, InMemorySpanExporter)
-                else BatchSpanProcessor(exporter)
-            )
+            self.export_to(exporter)
         self._tracer = self._provider.get_tracer("switchyard")
+
+    def export_to(self, exporter: SpanExporter) -> None:
+        """Send what is recorded from here on to an exporter too; without any, nothing is."""
+        self._provider.add_span_processor(
+            # Tests read the in-memory exporter at once; all others must not block the call.
+            SimpleSpanProcessor(exporter)
+            if isinstance(exporter, InMemorySpanExporter)
+            else BatchSpanProcessor(exporter)
+        )
+        self._is_exporting = True
 
     def enter_call(self, name: str, traceparent: str | None, words: Mapping[str, str]) -> Span:
         """Start the span of a call that came in, and make it current in this task's context."""
         parent = parse_traceparent(traceparent) if traceparent else None
-        span = self._start(name, parent, SpanKind.SERVER, words)
+        span = self._start(name, parent, words, kind=SpanKind.SERVER)
         otel_context.attach(trace.set_span_in_context(span))
         return span
 
@@ -96,54 +123,118 @@ class Tracing:
         words: Mapping[str, str] | None = None,
         *,
         kind: SpanKind = SpanKind.INTERNAL,
-        linked_to: str | None = None,
     ) -> Iterator[Span]:
-        """A span around a block, a child of the current one.
-
-        `linked_to` is a traceparent to point back at without being its child: for work that a call
-        started and does not wait for.
-        """
+        """A span around a block, a child of the current one."""
         here = trace.get_current_span().get_span_context()
-        link = parse_traceparent(linked_to) if linked_to else None
-        span = self._start(name, here if here.is_valid else None, kind, words or {}, link)
-        with trace.use_span(span, end_on_exit=True):
+        span = self._start(name, here if here.is_valid else None, words or {}, kind=kind)
+        with _current(span):
+            yield span
+
+    @contextmanager
+    def continued(
+        self,
+        name: str,
+        traceparent: str | None,
+        words: Mapping[str, str] | None = None,
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+    ) -> Iterator[Span]:
+        """A span around a block, in the recorded trace that began the matter wherever that was.
+
+        What is current belongs to another trace when another call has brought the block about:
+        then each of the two points at the other. Without a trace to go on in, or in that very
+        trace, it is a child of what is current.
+        """
+        began = parse_traceparent(traceparent) if traceparent else None
+        current = trace.get_current_span()
+        here = current.get_span_context()
+        if began is None or not began.trace_flags.sampled or began.trace_id == here.trace_id:
+            with self.span(name, words, kind=kind) as span:
+                yield span
+            return
+        span = self._start(
+            name, began, words or {}, kind=kind, link=here if here.is_valid else None
+        )
+        current.add_link(span.get_span_context())
+        with _current(span):
             yield span
 
     def _start(
         self,
         name: str,
         parent: SpanContext | None,
-        kind: SpanKind,
         words: Mapping[str, str],
+        *,
+        kind: SpanKind,
         link: SpanContext | None = None,
     ) -> Span:
-        if not self._is_sampled(parent or link):
-            trace_id = parent.trace_id if parent else random.getrandbits(128) or 1
-            span_id = random.getrandbits(64) or 1
-            return NonRecordingSpan(
-                SpanContext(trace_id, span_id, is_remote=False, trace_flags=_UNSAMPLED)
-            )
-        above = otel_context.Context()
-        if parent is not None:
-            above = trace.set_span_in_context(NonRecordingSpan(parent), above)
+        if parent is None:
+            trace_id = random.getrandbits(128) or 1
+            if not self._takes(trace_id):
+                return NonRecordingSpan(
+                    SpanContext(trace_id, random.getrandbits(64) or 1, False, _UNSAMPLED)
+                )
+            self._ids.trace_id = trace_id
+            above = otel_context.Context()
+        elif not self._goes_on_with(parent):
+            # Whoever comes next may record it, and inherits what came here.
+            return NonRecordingSpan(parent)
+        else:
+            above = trace.set_span_in_context(NonRecordingSpan(parent), otel_context.Context())
         return self._tracer.start_span(
             name,
             context=above,
             kind=kind,
-            attributes=dict(words),
+            attributes=_said(words),
             links=[Link(link)] if link else None,
         )
 
-    def _is_sampled(self, parent: SpanContext | None) -> bool:
-        if parent is not None:
-            return bool(parent.trace_flags & _SAMPLED)
-        return random.random() < self._sample_ratio  # noqa: S311 -- sampling, not a secret
+    def _takes(self, trace_id: int) -> bool:
+        return self._is_exporting and (trace_id & _LOW_BITS) < self._sampled_below
+
+    def _goes_on_with(self, parent: SpanContext) -> bool:
+        if self._follows_parent:
+            return self._is_exporting and parent.trace_flags.sampled
+        return self._takes(parent.trace_id)
 
     def shutdown(self) -> None:
         """Send what is still buffered and stop."""
         self._provider.shutdown()
 
 
+class _GivenTraceIds(RandomIdGenerator):
+    """Begins each trace with the id by which it was decided that it is recorded."""
+
+    trace_id = 0
+
+    def generate_trace_id(self) -> int:
+        return self.trace_id
+
+
+@contextmanager
+def _current(span: Span) -> Iterator[None]:
+    """Make a span current for a block and end it; of an exception it keeps the type alone."""
+    with trace.use_span(
+        span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+    ):
+        try:
+            yield
+        except BaseException as error:
+            mark_failed(span, type(error).__name__)
+            raise
+
+
+def annotate(words: Mapping[str, str]) -> None:
+    """Say on the current span what became known after it was begun."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.set_attributes(_said(words))
+
+
 def mark_failed(span: Span, code: str) -> None:
     """Say on the span that the call failed, and how."""
     span.set_status(Status(StatusCode.ERROR, code))
+
+
+def _said(words: Mapping[str, str]) -> dict[str, str]:
+    return {name: str(redact_field(name, value)) for name, value in words.items()}

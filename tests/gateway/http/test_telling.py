@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.gateway.http.stage import Stage, order
@@ -21,7 +20,7 @@ def lines_of(log: io.StringIO) -> list[dict[str, Any]]:
 
 async def test_a_caller_s_trace_goes_on_through_every_service(stage: Stage) -> None:
     shop, spans = await stage.merchant(), InMemorySpanExporter()
-    stage.system.telemetry.tracing._provider.add_span_processor(SimpleSpanProcessor(spans))
+    stage.system.telemetry.tracing.export_to(spans)
     traceparent = f"00-{_TRACE}-b7ad6b7169203331-01"
     await shop.post("/payments", order(), headers={"traceparent": traceparent})
     ours = {
