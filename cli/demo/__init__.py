@@ -32,7 +32,7 @@ def demo(context: click.Context) -> None:
         f" in {screen.seconds:.0f} s. Everything was as it should be.",
         "bold",
     )
-    screen.line("", "Next: make run keeps it running for you; docs/http.md is how to call it.")
+    screen.line("", "Next: make run keeps all of it running; docs/quickstart.md says what to type.")
 
 
 def play(stage: Stage) -> None:

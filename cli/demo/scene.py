@@ -3,6 +3,7 @@
 What does not hold ends the demo, which says in which scene, what was expected and what it saw.
 """
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,9 @@ class Screen:
 
     @classmethod
     def on_terminal(cls) -> "Screen":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A terminal that knows no € shows a question mark, and not a traceback.
+            sys.stdout.reconfigure(errors="replace")
         # What is piped has no width to fit into, and an id that is broken in two is none.
         width = None if sys.stdout.isatty() else _PIPED_WIDTH
         return cls(Console(width=width, markup=False, emoji=False, highlight=False))

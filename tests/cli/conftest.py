@@ -25,13 +25,15 @@ def environment(**variables: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | variables
 
 
-def run_cli(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_cli(
+    *arguments: str, timeout_seconds: float = 120, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_seconds,
         check=False,
     )
 
