@@ -1,5 +1,6 @@
 """The same services in one process or in many: only where they are differs."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,18 @@ from payments.config.v1.merchant_config_service_pb2 import GetConfigRequest
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
 from payments.core.v1.payment_method_pb2 import PAYMENT_METHOD_CARD
 from payments.core.v1.payment_terms_pb2 import CAPTURE_METHOD_AUTOMATIC, SPLIT_POLICY_ALL_OR_NOTHING
-from payments.orchestrator.v1.payment_pb2 import PaymentState
+from payments.orchestrator.v1.orchestrator_service_pb2 import (
+    RESPONSE_MODE_WAIT,
+    ExecutePlanRequest,
+    GetPaymentRequest,
+)
+from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
+from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
+from payments.orchestrator.v1.posting_pb2 import PostingState
 from payments.plan.v1.plan_builder_service_pb2 import BuildPlanRequest
 from payments.plan.v1.plan_builder_service_pb2_grpc import PlanBuilderServiceStub
 
-from cli.demo.payment import Shop, until_booked
+from bench.payments.shop import open_shop, planned
 from services.kernel.errors import NotFound, SwitchyardError
 from services.kernel.ids import MerchantId
 from services.runtime.rpc import connect, typed_errors
@@ -43,7 +51,7 @@ async def test_a_payment_goes_through_services_of_three_processes(
 ) -> None:
     shared = {"DATABASE_URL": database_urls.application, "GRPC_TOKEN": _TOKEN}
     planning, ledger, paying = (short_tmp_path / name for name in ("planning", "ledger", "paying"))
-    shop = Shop.new()
+    merchant_id = MerchantId.new()
     names = ("processor", "merchant_config", "plan_builder", "router")
     with serving(planning, *names, **shared), serving(ledger, "ledger", **shared):
         services = {name: RunFile.read(planning).grpc_address for name in names}
@@ -51,13 +59,24 @@ async def test_a_payment_goes_through_services_of_three_processes(
         where = ",".join(f"{name}={address}" for name, address in services.items())
         with serving(paying, "orchestrator", **shared, SERVICE_ADDRESSES=where):
             async with _channel(planning) as channel:
-                configs = MerchantConfigServiceStub(channel)
-                await configs.PutConfig(shop.configuration("simulated"))
-                plan = await shop.plan(channel)
+                await open_shop(channel, merchant_id)
+                order = await planned(channel, merchant_id)
+            order.idempotency_key = order.context.idempotency_key
+            order.response_mode = RESPONSE_MODE_WAIT
             async with _channel(paying) as channel:
-                payment = (await shop.pay(channel, plan)).payment
-                assert payment.state == PaymentState.PAYMENT_STATE_CAPTURED
-                await until_booked(channel, payment)
+                payment = await _booked(OrchestratorServiceStub(channel), order)
+    assert payment.state == PaymentState.PAYMENT_STATE_CAPTURED
+
+
+async def _booked(orchestrator: OrchestratorServiceStub, order: ExecutePlanRequest) -> Payment:
+    """The payment as soon as the ledger has it."""
+    payment = (await orchestrator.ExecutePlan(order)).payment
+    async with asyncio.timeout(60):
+        while payment.posting_state != PostingState.POSTING_STATE_POSTED:
+            await asyncio.sleep(0.02)
+            request = GetPaymentRequest(payment_id=payment.id)
+            payment = (await orchestrator.GetPayment(request)).payment
+    return payment
 
 
 async def test_all_services_answer_in_one_process(home: Path) -> None:
