@@ -9,14 +9,14 @@ import click
 from google.protobuf.json_format import MessageToDict
 from grpc.aio import Channel
 from payments.config.v1 import merchant_config_service_pb2 as pb
-from payments.config.v1.merchant_config_pb2 import MerchantConfig, MerchantSettings
+from payments.config.v1.merchant_config_pb2 import MerchantConfig
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
 
 from cli.client import as_json, call, client_options, print_json
-from cli.settings_yaml import dump, load, message_from_plain, plain_from_message
+from cli.config_file import read_document, settings_in, version_in
+from cli.settings_yaml import dump, plain_from_message
 
 _AUTHOR_KEY: Final = "x-author"
-_FIELDS: Final = frozenset({"merchant_id", "version", "comment", "settings"})
 
 
 @click.group()
@@ -68,12 +68,12 @@ def put(
     The version in the file is the one that was read and changed; a file for a merchant that has no
     configuration yet has none. If somebody else has made a newer one meanwhile, it is refused.
     """
-    document = _document(file)
+    document = read_document(file)
     request = pb.PutConfigRequest(
         idempotency_key=idempotency_key or f"cli:{uuid.uuid4()}",
         merchant_id=str(document.get("merchant_id", "")),
-        expected_version=_version(document),
-        settings=_settings(document),
+        expected_version=version_in(document),
+        settings=settings_in(document),
         comment=comment if comment is not None else str(document.get("comment", "")),
     )
 
@@ -110,7 +110,7 @@ def diff(  # noqa: PLR0917 -- one parameter an option
     if file is None:
         request.to_version = to_version
     else:
-        request.proposal.CopyFrom(_settings(_document(file)))
+        request.proposal.CopyFrom(settings_in(read_document(file)))
 
     async def work(channel: Channel) -> pb.DiffConfigsResponse:
         return await MerchantConfigServiceStub(channel).DiffConfigs(request)
@@ -134,23 +134,3 @@ def _shown(told: dict[str, Any], side: str) -> str:
     if isinstance(value, dict | list):
         return dump(value).strip().replace("\n", "; ")
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
-
-
-def _document(file: TextIO) -> dict[str, Any]:
-    document = load(file.read(), file.name)
-    if not isinstance(document, dict):
-        raise click.ClickException(f"{file.name} wants merchant_id, version and settings")
-    if unknown := sorted(str(name) for name in document if name not in _FIELDS):
-        raise click.ClickException(f"{file.name}: {', '.join(unknown)} is none of its fields")
-    return document
-
-
-def _version(document: dict[str, Any]) -> int:
-    version = document.get("version", 0)
-    if not isinstance(version, int) or not 0 <= version < 2**63:
-        raise click.ClickException("version: must be the number of a version")
-    return version
-
-
-def _settings(document: dict[str, Any]) -> MerchantSettings:
-    return message_from_plain(document.get("settings"), MerchantSettings())

@@ -1,22 +1,38 @@
-"""Configurations and processors, kept at hand so that a plan seldom waits for another service."""
+"""Configurations and processors, kept at hand so that a plan seldom waits for another service.
+
+And recorded requests, which are read page by page and not kept.
+"""
 
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final, TypeVar
 
-from payments.config.v1.merchant_config_service_pb2 import GetConfigRequest, WatchConfigsRequest
+from payments.config.v1.merchant_config_pb2 import MerchantSettings
+from payments.config.v1.merchant_config_service_pb2 import (
+    DiffConfigsRequest,
+    GetConfigRequest,
+    WatchConfigsRequest,
+)
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
+from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from payments.processor.v1.processor_service_pb2 import ListProcessorsRequest
 from payments.processor.v1.processor_service_pb2_grpc import ProcessorServiceStub
 
 from services.kernel.clock import Clock
-from services.kernel.errors import DeadlineExceeded, SwitchyardError
+from services.kernel.errors import DeadlineExceeded, SwitchyardError, Unavailable
 from services.kernel.ids import MerchantId
 from services.kernel.paging import MAX_PAGE_SIZE
 from services.plan_builder.domain.config import Catalogue, PlanningConfig
-from services.plan_builder.translate.config import ability_from_message, config_from_message
+from services.plan_builder.domain.replay import Page, ReplayOrder
+from services.plan_builder.translate.config import (
+    ability_from_message,
+    config_from_message,
+    config_from_settings,
+)
+from services.plan_builder.translate.replay import list_request, recorded_from_message
 from services.runtime.rpc import typed_errors
 
 _CONFIGS_MAX: Final = 4_096
@@ -24,6 +40,8 @@ _WATCH_SECONDS: Final = 3_600.0
 # Half of the second within which a change must be seen, for want of anyone who tells of it.
 _BLIND_SECONDS: Final = 0.5
 _CATALOGUE_SECONDS: Final = 1.0
+# Payments in the same loop wait while a page is read, so that a page is short.
+_PAGE_REQUESTS: Final = 20
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -63,6 +81,15 @@ class Configs:
         if known == 0 and watch == self._watch_count:
             self._learn(merchant_id, config.version)
         return config
+
+    async def proposed(self, merchant_id: MerchantId, settings: bytes) -> PlanningConfig:
+        """Settings that are not stored, judged by who would store them."""
+        proposal = MerchantSettings.FromString(settings)
+        with typed_errors():
+            await self._stub.DiffConfigs(
+                DiffConfigsRequest(merchant_id=merchant_id, proposal=proposal)
+            )
+        return config_from_settings(merchant_id, 0, proposal)
 
     async def watch(self) -> bool:
         """Hear of new versions until the stream ends; whether it ended as it should."""
@@ -140,6 +167,38 @@ class Processors:
             if not page.next_page_token:
                 return catalogue
             request.page_token = page.next_page_token
+
+
+class Recordings:
+    """The orchestrator's recorded requests."""
+
+    def __init__(self, stub: OrchestratorServiceStub) -> None:
+        self._stub = stub
+
+    async def pages(self, order: ReplayOrder) -> AsyncIterator[Page]:
+        """The requests that are wanted, no more of them at a time than a page."""
+        left = order.last_count
+        request = list_request(order, _PAGE_REQUESTS)
+        while left:
+            with typed_errors():
+                answer = await self._stub.ListRecordedRequests(request)
+            requests = [recorded_from_message(each) for each in answer.requests[:left]]
+            left -= len(requests)
+            is_last = not left or not answer.next_page_token
+            yield Page(requests, is_last)
+            if is_last:
+                return
+            request.page_token = answer.next_page_token
+
+
+class NoRecordings:
+    """Stands where nobody has said where the orchestrator is: plans need none of it."""
+
+    def pages(self, order: ReplayOrder) -> AsyncIterator[Page]:  # noqa: ARG002 -- the port's
+        raise Unavailable(
+            "this plan builder cannot reach recorded requests: say where the orchestrator is with"
+            " SERVICE_ADDRESSES=orchestrator=host:port"
+        )
 
 
 def _keep(cache: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
+from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from payments.plan.v1.plan_builder_service_pb2_grpc import add_PlanBuilderServiceServicer_to_server
 from payments.processor.v1.processor_service_pb2_grpc import ProcessorServiceStub
 
-from services.plan_builder.clients import Configs, Processors
+from services.plan_builder.clients import Configs, NoRecordings, Processors, Recordings
 from services.plan_builder.rpc import PlanBuilderServicer
-from services.plan_builder.service import PlanBuilder
+from services.plan_builder.service import PlanBuilder, PlanReplay
 from services.plan_builder.workers import config_watch
 from services.system.shared import System
 
@@ -22,7 +23,17 @@ async def open_plan_builder(system: System) -> AsyncIterator[None]:
     catalogue = Processors(ProcessorServiceStub(processor), system.clock)
     system.registry.register(
         add_PlanBuilderServiceServicer_to_server,
-        PlanBuilderServicer(PlanBuilder(configs, catalogue)),  # type: ignore[abstract]  # no replay
+        PlanBuilderServicer(
+            PlanBuilder(configs, catalogue),
+            PlanReplay(configs, catalogue, await _recordings(system)),
+        ),
     )
     async with config_watch(configs):
         yield
+
+
+async def _recordings(system: System) -> Recordings | NoRecordings:
+    # Plans need no orchestrator: a plan builder by itself makes them without knowing of one.
+    if not system.knows("orchestrator"):
+        return NoRecordings()
+    return Recordings(OrchestratorServiceStub(await system.channel_to("orchestrator")))

@@ -33,6 +33,10 @@ class System:
     """What callers from outside the process show, and what it shows to others."""
     stack: AsyncExitStack
 
+    def knows(self, name: str) -> bool:
+        """Whether a service is here, or its address is set."""
+        return name in self.names or name in self.settings.addresses
+
     async def channel_to(self, name: str) -> Channel:
         """To a service wherever it is: here, or at the address that is set for it."""
         if name in self.names:

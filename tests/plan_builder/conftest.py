@@ -17,9 +17,9 @@ from payments.processor.v1.processor_service_pb2_grpc import (
 )
 
 from services.kernel.clock import SystemClock
-from services.plan_builder.clients import Configs, Processors
+from services.plan_builder.clients import Configs, NoRecordings, Processors
 from services.plan_builder.rpc import PlanBuilderServicer
-from services.plan_builder.service import PlanBuilder
+from services.plan_builder.service import PlanBuilder, PlanReplay
 from services.plan_builder.workers import config_watch
 from services.runtime.rpc import Middleware, Registry, connect_in_process
 from services.runtime.telemetry import Telemetry
@@ -62,13 +62,12 @@ async def planner(application_url: str) -> AsyncIterator[PlannerUnderTest]:
         planner = PlannerUnderTest(elsewhere.stub, PlanBuilderServiceStub(own), processors)
         counting = _CountingConfigs(elsewhere.stub, planner.asked_for)
         configs = Configs(counting, SystemClock())  # type: ignore[arg-type]  # as far as it is used
-        builder = PlanBuilder(
-            configs,
-            Processors(ProcessorServiceStub(own), SystemClock(), lifetime=timedelta(0)),
-        )
+        catalogue = Processors(ProcessorServiceStub(own), SystemClock(), lifetime=timedelta(0))
+        builder = PlanBuilder(configs, catalogue)
+        replay = PlanReplay(configs, catalogue, NoRecordings())
         registry.register(
             add_PlanBuilderServiceServicer_to_server,
-            PlanBuilderServicer(builder),  # type: ignore[abstract]  # it replays nothing yet
+            PlanBuilderServicer(builder, replay),
         )
         async with config_watch(configs):
             async with asyncio.timeout(30):

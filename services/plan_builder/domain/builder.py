@@ -13,6 +13,7 @@ from services.plan_builder.domain.plan import (
     CandidateDecision,
     PaymentPlan,
     PaymentStep,
+    routed_amount,
 )
 from services.plan_builder.domain.split import Bounds, divide
 
@@ -26,11 +27,6 @@ class _Share:
     amount: Money
     max_amount: Money
 
-    @property
-    def routed_amount(self) -> Money:
-        """What rules go by: a step that is a fallback alone is routed as if it took its most."""
-        return self.max_amount if self.amount.is_zero else self.amount
-
 
 def build_plan(
     context: CoreRequestContext, config: PlanningConfig, catalogue: Catalogue
@@ -40,7 +36,8 @@ def build_plan(
     steps: list[PaymentStep] = []
     violations: list[FieldViolation] = []
     for index, share in enumerate(_shares(context, config)):
-        wanted = Wanted(context, share.instrument, share.routed_amount)
+        routed = routed_amount(share.amount, share.max_amount)
+        wanted = Wanted(context, share.instrument, routed)
         rule = matching_rule(config, wanted)
         decisions = decide(config, catalogue, wanted, rule)
         if any(decision.is_kept for decision in decisions):

@@ -49,6 +49,11 @@ class PaymentStep:
         assert self.amount <= self.max_amount, "a step takes no more than it may"
 
 
+def routed_amount(amount: Money, max_amount: Money) -> Money:
+    """What rules go by: a step that is a fallback alone is routed as if it took its most."""
+    return max_amount if amount.is_zero else amount
+
+
 @dataclass(frozen=True, slots=True)
 class PaymentPlan:
     """Every step of a payment; their amounts sum to the total."""

@@ -5,9 +5,7 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from payments.config.v1 import merchant_config_pb2, routing_rule_pb2
-from payments.core.v1 import (
-    operation_pb2,
-)
+from payments.core.v1 import operation_pb2
 from payments.processor.v1 import processor_pb2
 
 from services.kernel.ids import MerchantId
@@ -28,6 +26,7 @@ from services.plan_builder.translate.words import (
     NETWORKS,
     SPLIT_POLICIES,
     money_from,
+    retry_policy_from,
 )
 
 # What a configuration means where it says nothing.
@@ -36,10 +35,16 @@ _STEP_TIMEOUT: Final = timedelta(seconds=30)
 
 def config_from_message(message: merchant_config_pb2.MerchantConfig) -> PlanningConfig:
     """What planning reads of a stored configuration, which is known to be sound."""
-    settings = message.settings
+    merchant_id = MerchantId.parse(message.merchant_id)
+    return config_from_settings(merchant_id, message.version, message.settings)
+
+
+def config_from_settings(
+    merchant_id: MerchantId, version: int, settings: merchant_config_pb2.MerchantSettings
+) -> PlanningConfig:
     return PlanningConfig(
-        merchant_id=MerchantId.parse(message.merchant_id),
-        version=message.version,
+        merchant_id=merchant_id,
+        version=version,
         fees=Fees(
             settings.fees.basis_points,
             {fixed.currency: money_from(fixed) for fixed in settings.fees.fixed},
@@ -56,7 +61,7 @@ def config_from_message(message: merchant_config_pb2.MerchantConfig) -> Planning
         },
         rules=tuple(_rule_from(each) for each in settings.routing_rules),
         step_timeout=_span_from(settings.step_timeout) or _STEP_TIMEOUT,
-        retry_policy=_retry_policy_from(settings) or RetryPolicy(),
+        retry_policy=retry_policy_from(settings) or RetryPolicy(),
         allowed_methods=frozenset(METHODS[method] for method in settings.allowed_methods),
         amount_limits=tuple(
             AmountLimit(
@@ -91,7 +96,7 @@ def _rule_from(message: routing_rule_pb2.RoutingRule) -> RoutingRule:
         targets=tuple(Choice(each.processor_id, each.weight_percent) for each in message.targets),
         excluded=frozenset(message.excluded_processor_ids),
         step_timeout=_span_from(message.step_timeout),
-        retry_policy=_retry_policy_from(message),
+        retry_policy=retry_policy_from(message),
         failover_on_soft_decline=message.failover_on_soft_decline,
     )
 
@@ -111,21 +116,6 @@ def _match_from(message: routing_rule_pb2.RouteMatch) -> RouteMatch:
         amount_band=band,
         countries=frozenset(message.countries),
         metadata=dict(message.metadata),
-    )
-
-
-def _retry_policy_from(
-    message: merchant_config_pb2.MerchantSettings | routing_rule_pb2.RoutingRule,
-) -> RetryPolicy | None:
-    if not message.HasField("retry_policy"):
-        return None
-    policy = message.retry_policy
-    return RetryPolicy(
-        max_tries=policy.max_tries,
-        initial_backoff=policy.initial_backoff.ToTimedelta(),
-        max_backoff=policy.max_backoff.ToTimedelta(),
-        backoff_growth_percent=policy.backoff_growth_percent,
-        jitter_percent=policy.jitter_percent,
     )
 
 

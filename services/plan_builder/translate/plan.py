@@ -1,4 +1,4 @@
-"""A plan as a message, the same bytes for the same plan."""
+"""A plan as a message, the same bytes for the same plan; and a plan from its message."""
 
 import hashlib
 from datetime import timedelta
@@ -10,6 +10,8 @@ from payments.core.v1 import (
 )
 from payments.plan.v1 import payment_plan_pb2
 
+from services.kernel.context import PaymentInstrument
+from services.kernel.ids import MerchantId
 from services.kernel.retry import RetryPolicy
 from services.plan_builder.domain.plan import (
     Candidate,
@@ -18,11 +20,17 @@ from services.plan_builder.domain.plan import (
     PaymentStep,
 )
 from services.plan_builder.translate.words import (
+    CAPTURE_METHODS,
     CAPTURE_NUMBERS,
     METHOD_NUMBERS,
+    METHODS,
     NETWORK_NUMBERS,
+    NETWORKS,
     SPLIT_NUMBERS,
+    SPLIT_POLICIES,
+    money_from,
     money_message,
+    retry_policy_from,
 )
 
 
@@ -40,6 +48,49 @@ def plan_message(plan: PaymentPlan) -> payment_plan_pb2.PaymentPlan:
     content = message.SerializeToString(deterministic=True)
     message.digest = hashlib.sha256(content).hexdigest()
     return message
+
+
+def plan_from_message(message: payment_plan_pb2.PaymentPlan) -> PaymentPlan:
+    """A plan that was stored, which is known to be sound."""
+    return PaymentPlan(
+        merchant_id=MerchantId.parse(message.merchant_id),
+        config_version=message.config_version,
+        total=money_from(message.total),
+        split_policy=SPLIT_POLICIES[message.split_policy],
+        capture_method=CAPTURE_METHODS[message.capture_method],
+        steps=tuple(_step_from(step) for step in message.steps),
+        platform_fee=money_from(message.platform_fee),
+    )
+
+
+def _step_from(message: payment_plan_pb2.PaymentStep) -> PaymentStep:
+    instrument = message.instrument
+    return PaymentStep(
+        index=message.index,
+        instrument=PaymentInstrument(
+            METHODS[instrument.method], instrument.token or None, NETWORKS.get(instrument.network)
+        ),
+        amount=money_from(message.amount),
+        max_amount=money_from(message.max_amount),
+        candidates=tuple(_candidate_from(candidate) for candidate in message.candidates),
+        timeout=message.timeout.ToTimedelta(),
+        retry_policy=retry_policy_from(message) or RetryPolicy(),
+        failover_on_soft_decline=message.failover_on_soft_decline,
+        decisions=tuple(
+            CandidateDecision(
+                decision.processor_id,
+                decision.verdict == payment_plan_pb2.CANDIDATE_VERDICT_KEPT,
+                decision.rule,
+                decision.message,
+            )
+            for decision in message.decisions
+        ),
+    )
+
+
+def _candidate_from(message: payment_plan_pb2.Candidate) -> Candidate:
+    timeout = message.timeout.ToTimedelta() if message.HasField("timeout") else None
+    return Candidate(message.processor_id, timeout)
 
 
 def _step_message(step: PaymentStep) -> payment_plan_pb2.PaymentStep:

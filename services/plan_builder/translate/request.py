@@ -51,7 +51,7 @@ def context_from_message(
             country=message.country or None,
             return_url=message.return_url or None,
             metadata=dict(message.metadata),
-            received_at=_moment(message.received_at),
+            received_at=moment_from(message.received_at),
         )
     except ValueError as error:
         raise InvalidArgument(
@@ -79,7 +79,7 @@ def _instrument_from(path: str, message: payment_method_pb2.PaymentInstrument) -
     return PaymentInstrument(method, message.token or None, network)
 
 
-def _moment(message: Timestamp) -> datetime:
+def moment_from(message: Timestamp) -> datetime:
     try:
         return message.ToDatetime(tzinfo=UTC)
     except OverflowError as error:

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, TypeVar
 
+from payments.config.v1.merchant_config_pb2 import MerchantSettings
+from payments.config.v1.routing_rule_pb2 import RoutingRule
 from payments.core.v1 import (
     money_pb2,
     payment_method_pb2,
     payment_terms_pb2,
 )
+from payments.plan.v1.payment_plan_pb2 import PaymentStep
 
 from services.kernel.context import (
     CaptureMethod,
@@ -18,6 +21,7 @@ from services.kernel.context import (
 )
 from services.kernel.errors import FieldViolation, InvalidArgument
 from services.kernel.money import Currency, Money
+from services.kernel.retry import RetryPolicy
 
 _Number = TypeVar("_Number", bound=int)
 _Word = TypeVar("_Word")
@@ -56,6 +60,21 @@ def choice(path: str, value: _Number, words: Mapping[_Number, _Word]) -> _Word |
 
 def money_from(message: money_pb2.Money) -> Money:
     return Money(message.amount_minor, _currency(message.currency))
+
+
+def retry_policy_from(
+    message: MerchantSettings | RoutingRule | PaymentStep,
+) -> RetryPolicy | None:
+    if not message.HasField("retry_policy"):
+        return None
+    policy = message.retry_policy
+    return RetryPolicy(
+        max_tries=policy.max_tries,
+        initial_backoff=policy.initial_backoff.ToTimedelta(),
+        max_backoff=policy.max_backoff.ToTimedelta(),
+        backoff_growth_percent=policy.backoff_growth_percent,
+        jitter_percent=policy.jitter_percent,
+    )
 
 
 def money_message(money: Money) -> money_pb2.Money:
