@@ -88,10 +88,11 @@ def _forgotten(
 def _taken_postings(books: Books, hold: Hold) -> Sequence[Row]:
     """What was booked because a hold was taken, in time or too late."""
     keys = {f"capture:step_{step['id'].hex}" for step in books.steps_holding[hold.id]}
-    attempts = books.attempts_on[hold.id]
-    keys |= {
-        f"late_success:att_{each['id'].hex}" for each in attempts if each["operation"] == "capture"
-    }
+    attempts = [each for each in books.attempts_on[hold.id] if each["operation"] == "capture"]
+    if hold.attempt_id is not None and (asked := books.attempt(hold.attempt_id)) is not None:
+        # It had failed, and what it had asked for was taken all the same.
+        attempts.append(asked)
+    keys |= {f"late_success:att_{each['id'].hex}" for each in attempts}
     return [books.postings[key] for key in sorted(keys) if key in books.postings]
 
 
