@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,12 @@ class Door:
 
 @dataclass(frozen=True)
 class Outside:
-    """A sandbox that sends its webhooks to a door, and its two interfaces."""
+    """A sandbox and its two interfaces, one of them as an account; its webhooks may have a door."""
 
     url: str
-    door: Door
     controls: httpx.AsyncClient
     api: httpx.AsyncClient
+    door: Door = field(default_factory=Door)
 
     async def pay(self, count: int = 1, card: str = "pm_card_visa", **more: str) -> list[str]:
         """Payments made at the processor; the ids of their intents."""
@@ -80,6 +81,21 @@ class Outside:
     async def mischief(self, **how: Any) -> None:
         answer = await self.controls.post("webhooks", json=how)
         assert answer.status_code == 200, answer.text
+
+    async def strike(self, kind: str, operation: str, **more: Any) -> None:
+        """Have an operation go wrong from here on."""
+        fault = {"kind": kind, "operation": operation, **more}
+        answer = await self.controls.post("faults", json=fault)
+        assert answer.status_code == 200, answer.text
+
+    async def relent(self) -> None:
+        """Have everything go right again."""
+        (await self.controls.delete("faults")).raise_for_status()
+
+    async def pass_time(self, **much: float) -> None:
+        """Put the clock forward, with all that becomes due by that."""
+        order = {"advance_seconds": timedelta(**much).total_seconds()}
+        (await self.controls.post("clock", json=order)).raise_for_status()
 
     async def resend(self, count: int) -> None:
         """Deliver some events again."""
@@ -113,13 +129,21 @@ async def running_outside(folder: Path) -> AsyncIterator[Outside]:
         webhook_secret=SECRET,
     )
     sandbox = await Sandbox.start(options)
-    url = f"http://127.0.0.1:{sandbox.http.port}"
-    authorization = {"Authorization": "Bearer sk_test_merchant"}
+    try:
+        async with visiting(f"http://127.0.0.1:{sandbox.http.port}", "sk_test_merchant") as outside:
+            yield replace(outside, door=door)
+    finally:
+        await sandbox.close()
+        server.close()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def visiting(url: str, key: str) -> AsyncIterator[Outside]:
+    """A sandbox that runs, as the account of a key sees it."""
+    authorization = {"Authorization": f"Bearer {key}"}
     async with (
         httpx.AsyncClient(base_url=f"{url}/_sandbox/", timeout=30) as controls,
         httpx.AsyncClient(base_url=f"{url}/v1/", timeout=30, headers=authorization) as api,
     ):
-        yield Outside(url, door, controls, api)
-    await sandbox.close()
-    server.close()
-    await server.wait_closed()
+        yield Outside(url, controls, api)
