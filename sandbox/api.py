@@ -20,7 +20,7 @@ from sandbox.errors import (
     StripeError,
 )
 from sandbox.exchange import Exchange, Outcome
-from sandbox.faults import Faults, Kind, distort
+from sandbox.faults import Fault, Faults, Kind, When, distort
 from sandbox.forms import Form, parse_form
 from sandbox.idempotency import Keys, check_key, fingerprint
 from sandbox.parameters import read_parameters
@@ -111,8 +111,7 @@ class Api:
         )
 
     async def _execute(self, exchange: Exchange) -> Answer:
-        if exchange.fault is not None and exchange.fault.strikes is Kind.SLOW:
-            await asyncio.sleep(exchange.fault.delay_seconds)
+        await _dawdle(exchange.fault, When.BEFORE)
         if exchange.request.method == "GET":
             # Lists are read from disk: wait until it holds all that was answered before.
             await self._storage.durable()
@@ -131,6 +130,7 @@ class Api:
             answer=_stored(exchange, answer) if stored else None,
         )
         await self._storage.durable()
+        await _dawdle(exchange.fault, When.AFTER)
         return answer
 
     def _perform(self, exchange: Exchange, work: Work) -> Json:
@@ -199,6 +199,13 @@ class Api:
         elif exchange.error is not None:
             headers["Stripe-Should-Retry"] = "false"
         return headers
+
+
+async def _dawdle(fault: Fault | None, when: When) -> None:
+    if fault is None or fault.strikes is not Kind.SLOW:
+        return
+    if fault.strikes_before is (when is When.BEFORE):
+        await asyncio.sleep(fault.delay_seconds)
 
 
 def _form(request: Request) -> Form:

@@ -11,11 +11,12 @@ import msgspec
 from sandbox.access import account_of
 from sandbox.clock import Clock
 from sandbox.commit import EVERY_ACCOUNT, Committer
-from sandbox.domain import disputes
+from sandbox.domain import disputes, refunds
 from sandbox.domain.charges import Charge
 from sandbox.domain.disputes import Dispute
 from sandbox.domain.payment_intents import PaymentIntent
-from sandbox.domain.work import Event
+from sandbox.domain.refunds import Refund
+from sandbox.domain.work import Entity, Event, Work
 from sandbox.errors import StripeError
 from sandbox.faults import Fault, Faults, Form, Kind, When
 from sandbox.record import DEFAULT_LISTS, LISTS, read_record
@@ -27,6 +28,7 @@ from sandbox.wire import Answer, Request
 PREFIX: Final = "/_sandbox/"
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Entity)
 Handler = Callable[[Request, str], Awaitable[Any]]
 
 
@@ -109,6 +111,7 @@ class Control:
             ("POST", "disputes"): self._open_dispute,
             ("POST", "disputes/win"): self._win,
             ("POST", "disputes/lose"): self._lose,
+            ("POST", "refunds/fail"): self._fail,
         }
 
     async def __call__(self, request: Request) -> Answer:
@@ -239,17 +242,20 @@ class Control:
         return charge
 
     async def _win(self, request: Request, dispute_id: str) -> Any:  # noqa: ARG002 (every handler's signature)
-        return self._decide(dispute_id, disputes.win)
+        return self._decide(Dispute, dispute_id, disputes.win)
 
     async def _lose(self, request: Request, dispute_id: str) -> Any:  # noqa: ARG002 (every handler's signature)
-        return self._decide(dispute_id, disputes.lose)
+        return self._decide(Dispute, dispute_id, disputes.lose)
 
-    def _decide(self, dispute_id: str, verdict: Callable[[Any, Dispute], Dispute]) -> Any:
-        dispute = self._run.committer.storage.find(Dispute, dispute_id)
-        if dispute is None:
-            raise BadControl(f"no dispute {dispute_id!r}")
-        work = self._run.committer.open_work(dispute.account)
-        decided = verdict(work, dispute)
+    async def _fail(self, request: Request, refund_id: str) -> Any:  # noqa: ARG002 (every handler's signature)
+        return self._decide(Refund, refund_id, refunds.fail)
+
+    def _decide(self, kind: type[E], object_id: str, verdict: Callable[[Work, E], E]) -> Any:
+        found = self._run.committer.storage.find(kind, object_id)
+        if found is None:
+            raise BadControl(f"no {kind.kind} {object_id!r}")
+        work = self._run.committer.open_work(found.account)
+        decided = verdict(work, found)
         self._run.committer.commit(work)
         return shape(decided, self._run.view())
 

@@ -22,7 +22,7 @@ class Kind(StrEnum):
     REPLY_LOST = "reply_lost"
     # The answer never comes; the connection stays open for `delay_ms`.
     HANG = "hang"
-    # Executed and answered, `delay_ms` late; its key is in flight meanwhile.
+    # Executed and answered, `delay_ms` late, before or after it; its key is in flight meanwhile.
     SLOW = "slow"
     # The connection is reset.
     RESET = "reset"

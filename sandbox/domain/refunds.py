@@ -127,6 +127,14 @@ def settle(work: Work, refund: Refund) -> Refund:
     return settled
 
 
+def fail(work: Work, refund: Refund) -> Refund:
+    """The bank sends back what was to be paid out, whatever it had said of it."""
+    if refund.state is State.FAILED:
+        raise Refused(f"Refund {refund.id} has failed already.")
+    failed = replace(refund, state=State.FAILED, settles_as=None, settles_at=None)
+    return _fail(work, refund, failed)
+
+
 def _fail(work: Work, before: Refund, refund: Refund) -> Refund:
     charge = work.get(Charge, refund.charge)
     movement = balance.record(

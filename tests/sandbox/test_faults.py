@@ -89,6 +89,18 @@ async def test_slow_is_late_but_right(control: Control) -> None:
 
 
 @pytest.mark.parametrize(("when", "executed"), [("before", 0), ("after", 1)])
+async def test_slow_may_have_executed_long_before_it_answers(
+    control: Control, when: str, executed: int
+) -> None:
+    await control.post("faults", kind="slow", when=when, delay_ms=1_500, count=1)
+    answering = asyncio.create_task(post(control))
+    await asyncio.sleep(0.7)
+    assert (await charges(control), answering.done()) == (executed, False)
+    assert (await answering).json()["status"] == "succeeded"
+    assert await charges(control) == 1
+
+
+@pytest.mark.parametrize(("when", "executed"), [("before", 0), ("after", 1)])
 async def test_server_error(control: Control, when: str, executed: int) -> None:
     await control.post("faults", kind="server_error", when=when, count=1)
     for _ in range(2):

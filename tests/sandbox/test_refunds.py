@@ -117,6 +117,22 @@ async def test_refund_that_fails_after_it_succeeded(api: Any, control: Control) 
     assert types == {"refund.failed", "refund.updated", "charge.refund.updated"}
 
 
+@pytest.mark.parametrize("card", ["pm_card_pendingRefund", "pm_card_visa"])
+async def test_refund_that_the_bank_sends_back_on_request(
+    api: Any, control: Control, card: str
+) -> None:
+    intent = await paid(api, card)
+    made = await refund(api, intent)
+    assert (await control.post(f"refunds/{made.id}/fail"))["status"] == "failed"
+    await control.post("clock", advance_seconds=60)
+    failed = await api.refunds.retrieve_async(made.id, {"expand": ["charge"]})
+    assert (failed.status, failed.charge.amount_refunded) == ("failed", 0)
+    events = (await api.events.list_async({"type": "refund.failed"})).data
+    assert [event.data.object.id for event in events] == [made.id]
+    with pytest.raises(AssertionError, match="failed already"):
+        await control.post(f"refunds/{made.id}/fail")
+
+
 async def test_refund_settles_by_itself_as_time_passes(api: Any) -> None:
     made = await refund(api, await paid(api, "pm_card_pendingRefund"))
 
