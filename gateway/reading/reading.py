@@ -1,5 +1,6 @@
 """One request while it is being read: what came, what was said of each field, what was remarked."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,7 +20,14 @@ from services.kernel.money import Currency
 
 KEY_HEADER: Final = "Idempotency-Key"
 REQUEST_ID_HEADER: Final = "Request-Id"
-_OWN_LENGTHS: Final = frozenset({len(KEY_HEADER), len(REQUEST_ID_HEADER)})
+CONTENT_TYPE_HEADER: Final = "Content-Type"
+_OWN: Final = {name.lower(): name for name in (KEY_HEADER, REQUEST_ID_HEADER, CONTENT_TYPE_HEADER)}
+_OWN_LENGTHS: Final = frozenset(map(len, _OWN))
+# Tools put it there unasked, so that it says nothing about what was sent.
+_UNASKED: Final = "application/x-www-form-urlencoded"
+_JSON: Final = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?json", re.ASCII)
+_CHARSET: Final = re.compile(r"charset\s*=\s*\"?([^\s;\"]*)", re.ASCII)
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 _KEY: Final = "idempotency_key"
 
 
@@ -62,12 +70,16 @@ class Reading:
         self, vocabulary: Vocabulary, incoming: Incoming, merchant_id: MerchantId | None
     ) -> None:
         self.notes = Notes(incoming.issues)
-        key, request_id = _own_headers(incoming.headers)
+        own = _own_headers(incoming.headers)
+        key, request_id = own.get(KEY_HEADER), own.get(REQUEST_ID_HEADER)
         body = without_card_data(incoming.body, self.notes)
         query = without_card_data(incoming.query, self.notes, "query") if incoming.query else {}
         for name, value in ((KEY_HEADER, key), (REQUEST_ID_HEADER, request_id)):
             if value is not None and may_hold_card_data(name, value):
                 without_card_data({name: value}, self.notes)
+        content_type = own.get(CONTENT_TYPE_HEADER)
+        if content_type is not None and body and not _is_json(content_type):
+            self.notes.note(bodies.CONTENT_TYPE, CONTENT_TYPE_HEADER, content_type)
         self.claims: Claims = gather(vocabulary, body, query, self.notes)
         self.request_id = self._request_id(request_id, incoming.request_id)
         self.idempotency_key, self.is_key_generated = self._idempotency_key(key)
@@ -147,18 +159,24 @@ class Reading:
             self.notes.note(rule, path, value)
 
 
-def _own_headers(headers: Mapping[str, str]) -> tuple[str | None, str | None]:
-    key = request_id = None
+def _own_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers that are read here, by the names that they are known by."""
+    found: dict[str, str] = {}
     for name, value in headers.items():
-        # By length first: most headers are neither.
-        if len(name) not in _OWN_LENGTHS:
-            continue
-        lowered = name.lower()
-        if lowered == "idempotency-key":
-            key = value
-        elif lowered == "request-id":
-            request_id = value
-    return key, request_id
+        # By length first: most headers are none of them.
+        if len(name) in _OWN_LENGTHS and (own := _OWN.get(name.lower())):
+            found[own] = value
+    return found
+
+
+def _is_json(content_type: str) -> bool:
+    """Whether a Content-Type says what is read here, or nothing."""
+    media_type, _, parameters = content_type.strip().lower().partition(";")
+    if media_type.strip() == _UNASKED:
+        return True
+    charset = _CHARSET.search(parameters)
+    is_readable = charset is None or charset[1] in _CHARSETS
+    return is_readable and _JSON.fullmatch(media_type.strip()) is not None
 
 
 def _read_payment_id(notes: Notes, path: str, value: object) -> PaymentId | None:

@@ -60,6 +60,12 @@ TEXT_UNUSABLE: Final = refusal(
     '{"amount": 1250, "currency": "USD", "method": "card", "metadata": {"note": "a\\u0000b"}}',
     Reason.BODY_MALFORMED,
 )
+CONTENT_TYPE: Final = info(
+    "body.content_type",
+    "The Content-Type says something else than JSON in UTF-8, and the body was read as that.",
+    "POST /payments\nIdempotency-Key: order-17\nContent-Type: text/plain\n\n"
+    '{"amount": 1250, "currency": "USD", "method": "card"}',
+)
 ISSUES_MORE: Final = info(
     "issues.more",
     "There are more issues than are told; repair these first.",

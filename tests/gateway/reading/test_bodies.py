@@ -10,7 +10,7 @@ from gateway.reading.decoding import MAX_DEPTH
 from gateway.reading.notes import MAX_ISSUES
 from services.kernel.errors import InvalidArgument, Reason
 from services.kernel.ids import RequestId
-from tests.gateway.reading.requests import CALLER, KEYED, NOW, send_payment
+from tests.gateway.reading.requests import CALLER, KEYED, NOW, issues_of, send_payment
 
 BODY = b'{"amount": 1250, "currency": "USD", "method": "card"}'
 
@@ -222,3 +222,24 @@ def test_a_field_in_the_query_is_read_as_text() -> None:
     context = read_payment(incoming, CALLER, received_at=NOW).context
     assert str(context.amount) == "12.50 EUR"
     assert {issue.rule for issue in context.issues} == {"field.in_query", "amount.digits"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_remarked"),
+    [
+        ("application/json", False),
+        ("Application/JSON; charset=UTF-8", False),
+        ("application/vnd.shop+json", False),
+        # What curl -d and the like put there unasked.
+        ("application/x-www-form-urlencoded", False),
+        ("application/json; charset=utf-16", True),
+        ("text/plain", True),
+        ("", True),
+    ],
+)
+def test_a_body_that_is_called_something_else_is_read_and_remarked(
+    content_type: str, *, is_remarked: bool
+) -> None:
+    read = send_payment(BODY, headers={**KEYED, "content-type": content_type})
+    rules = [issue.rule for issue in issues_of(read)]
+    assert rules == (["body.content_type"] if is_remarked else [])
