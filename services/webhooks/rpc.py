@@ -55,7 +55,7 @@ class WebhookServicer(WebhookServiceServicer):
     async def GetWebhookStatus(
         self, request: pb.GetWebhookStatusRequest, context: Context
     ) -> pb.GetWebhookStatusResponse:
-        standing = await self._inquiry.standing(request.processor_id or None)
+        standing = await self._inquiry.standing(translate.optional_text(request, "processor_id"))
         return translate.status_response(standing)
 
     async def ReplayWebhookEvents(

@@ -168,8 +168,8 @@ def event_filter(request: pb.ListWebhookEventsRequest) -> EventFilter:
         raise _refusal("states", "webhook.states", "names a state that there is not")
     return EventFilter(
         states=states or None,
-        event_type=request.event_type or None,
-        processor_id=request.processor_id or None,
+        event_type=optional_text(request, "event_type"),
+        processor_id=optional_text(request, "processor_id"),
         payment_id=PaymentId.parse(request.payment_id) if request.payment_id else None,
         created_from=_moment(request, "created_from"),
         created_before=_moment(request, "created_before"),
@@ -196,7 +196,7 @@ def replay_selection(request: pb.ReplayWebhookEventsRequest) -> ReplaySelection:
 
 def span(request: pb.ListMissingEventsRequest | pb.BackfillEventsRequest) -> Span:
     return Span(
-        processor_id=request.processor_id or None,
+        processor_id=optional_text(request, "processor_id"),
         occurred_from=_moment(request, "occurred_from"),
         occurred_before=_moment(request, "occurred_before"),
     )
@@ -278,6 +278,14 @@ def _struct(payload: dict[str, Any]) -> Struct:
         return ParseDict(payload, Struct())
     except (ParseError, ValueError, OverflowError, RecursionError):
         return Struct()
+
+
+def optional_text(message: Message, field: str) -> str | None:
+    """A text that PostgreSQL can be asked about; None for whatever it is."""
+    text: str = getattr(message, field)
+    if not text.isprintable():
+        raise _refusal(field, "text.printable", "holds what cannot be printed")
+    return text or None
 
 
 def _moment(message: Message, field: str) -> datetime | None:

@@ -1,6 +1,8 @@
 """Versions: made one after another, never changed, told of to everyone."""
 
 import asyncio
+import base64
+import json
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -156,6 +158,21 @@ async def test_another_merchants_page_token_is_refused(configs: ConfigsUnderTest
         await configs.stub.ListConfigVersions(
             ListConfigVersionsRequest(merchant_id=MerchantId.new(), page_token=token)
         )
+    assert refusal.value.reason is Reason.PAGE_TOKEN_INVALID
+
+
+@pytest.mark.parametrize("place", ["", "-1", "first", "1\0", "٣", "9" * 30])
+async def test_a_page_token_that_leads_to_no_version_is_refused(
+    configs: ConfigsUnderTest, place: str
+) -> None:
+    for number in range(2):
+        await configs.stub.PutConfig(put(expected_version=number, key=f"k{number}"))
+    request = ListConfigVersionsRequest(merchant_id=MERCHANT, page_size=1)
+    token = (await configs.stub.ListConfigVersions(request)).next_page_token
+    tie, _ = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    request.page_token = base64.urlsafe_b64encode(json.dumps([tie, place]).encode()).decode()
+    with pytest.raises(InvalidArgument) as refusal, typed_errors():
+        await configs.stub.ListConfigVersions(request)
     assert refusal.value.reason is Reason.PAGE_TOKEN_INVALID
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from payments.events.v1 import messaging_service_pb2 as pb
 from payments.events.v1.dead_letter_pb2 import DeadLetter, DeadLetterState
 from payments.events.v1.envelope_pb2 import Envelope
@@ -14,10 +15,12 @@ from payments.events.v1.messaging_service_pb2_grpc import (
 )
 from payments.events.v1.payment_event_pb2 import PaymentCompleted
 
-from services.kernel.errors import Conflict, InvalidArgument, NotFound
+from services.kernel.errors import Conflict, InvalidArgument, NotFound, Reason
 from services.kernel.ids import DeadLetterId
+from services.kernel.paging import encode_page_token
 from services.runtime.database import Connection, Database
 from services.runtime.messaging.consumer import Consumer, RetryPolicy
+from services.runtime.messaging.dead_letters import LetterFilter
 from services.runtime.messaging.envelope import open_envelope
 from services.runtime.messaging.message import IncomingMessage, Topic
 from services.runtime.messaging.rpc import MessagingServicer
@@ -113,6 +116,49 @@ async def test_letters_are_found_by_what_is_asked(stub: MessagingServiceStub) ->
     assert await _list(stub, state=DeadLetterState.DEAD_LETTER_STATE_REPLAYED) == []
     with pytest.raises(InvalidArgument), typed_errors():
         await _list(stub, page_token="made up")  # noqa: S106 -- no secret
+
+
+@pytest.mark.parametrize("parts", [("yesterday", "dlq_1"), ("2030-01-01T00:00:00", "dlq_\0")])
+async def test_a_page_that_begins_nowhere_is_refused(
+    stub: MessagingServiceStub, parts: tuple[str, str]
+) -> None:
+    token = encode_page_token(f"ListDeadLetters {LetterFilter()}", parts)
+    with pytest.raises(InvalidArgument) as refusal, typed_errors():
+        await _list(stub, page_token=token)
+    assert refusal.value.reason is Reason.PAGE_TOKEN_INVALID
+
+
+_NO_MOMENT = Timestamp(seconds=2**62)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"died_from": _NO_MOMENT},
+        {"died_before": Timestamp(nanos=-1)},
+        {"consumer": "a\0b"},
+        {"key": "x" * 256},
+    ],
+)
+async def test_what_no_letter_can_be_found_by_is_refused(
+    stub: MessagingServiceStub, filters: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidArgument), typed_errors():
+        await _list(stub, **filters)
+
+
+@pytest.mark.parametrize(
+    ("key", "filters"),
+    [("k", {"died_from": _NO_MOMENT}), ("k", {"consumer": "a\0b"}), ("a\0b", {}), ("", {})],
+)
+async def test_a_replay_of_what_cannot_be_found_is_refused(
+    stub: MessagingServiceStub, key: str, filters: dict[str, Any]
+) -> None:
+    wanted = pb.DeadLetterFilter(**filters)
+    with pytest.raises(InvalidArgument), typed_errors():
+        await stub.ReplayDeadLetters(
+            pb.ReplayDeadLettersRequest(idempotency_key=key, filter=wanted)
+        )
 
 
 @pytest.mark.usefixtures("fuse")

@@ -9,10 +9,12 @@ from pydantic import ValidationError
 
 from services.kernel.clock import SystemClock
 from services.kernel.context import PaymentMethod
+from services.kernel.errors import InvalidArgument, Reason
 from services.processor.adapters.simulated.account import SimulatedOptions
 from services.processor.adapters.simulated.adapter import SimulatedAdapter
 from services.processor.adapters.simulated.faults import Fault, Faults, SeededFaults
 from services.processor.domain.attempt import Operation
+from services.processor.domain.event import EventWindow
 from tests.processor.conftest import behind_door, processor
 from tests.processor.house import House, error_code, outcome
 
@@ -65,6 +67,14 @@ async def test_under_chance_faults_every_payment_ends_as_it_was_carried_out() ->
             assert outcome(result) == "SUCCEEDED"
         assert min(outcomes[name] for name in ("SUCCEEDED", "FAILED", "UNKNOWN")) > 10
         assert len(await house.events(page_size=100)) == 200
+
+
+@pytest.mark.parametrize("place", ["", "simevt_", "simevt_x", "simevt_1\0", "evt_1"])
+async def test_a_page_of_events_that_begins_nowhere_is_refused(place: str) -> None:
+    adapter = SimulatedAdapter(SystemClock(), SeededFaults(0, {}, max_keys=1), max_payments=10)
+    with pytest.raises(InvalidArgument) as refusal:
+        await adapter.list_events(EventWindow(), place, 10)
+    assert refusal.value.reason is Reason.PAGE_TOKEN_INVALID
 
 
 async def test_the_oldest_payments_are_forgotten_first() -> None:

@@ -8,7 +8,14 @@ from payments.webhooks.v1 import webhook_service_pb2 as pb
 from payments.webhooks.v1.webhook_event_pb2 import WebhookEventState as State
 from structlog.testing import capture_logs
 
-from services.kernel.errors import Conflict, Internal, InvalidArgument, Reason, Unavailable
+from services.kernel.errors import (
+    Conflict,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    Reason,
+    Unavailable,
+)
 from services.runtime.rpc import typed_errors
 from services.webhooks.domain.event import pause_before_check
 from tests.webhooks.conftest import House, Manner, eventually, running_house
@@ -236,6 +243,19 @@ async def test_status_and_lists_tell_what_waits_and_what_failed(
     assert found == [answer.webhook_event_id for answer in reversed(ours)]
     assert all(not event.raw_body for event in first.events)
     assert not second.next_page_token
+
+
+async def test_what_no_event_can_be_called_by_is_refused_or_unknown(house: House) -> None:
+    with pytest.raises(NotFound), typed_errors():
+        await house.stub.GetWebhookEvent(pb.GetWebhookEventRequest(webhook_event_id="a\0b"))
+    for request in (
+        pb.ListWebhookEventsRequest(event_type="a\0b"),
+        pb.ListWebhookEventsRequest(processor_id="a\0b"),
+    ):
+        with pytest.raises(InvalidArgument), typed_errors():
+            await house.stub.ListWebhookEvents(request)
+    with pytest.raises(InvalidArgument), typed_errors():
+        await house.stub.GetWebhookStatus(pb.GetWebhookStatusRequest(processor_id="a\0b"))
 
 
 async def test_the_backlog_is_shown(application_url: str) -> None:

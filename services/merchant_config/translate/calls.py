@@ -1,8 +1,10 @@
 """What MerchantConfigService is asked, and what it answers."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from google.protobuf.json_format import Parse
 from google.protobuf.struct_pb2 import Value
@@ -12,12 +14,14 @@ from payments.config.v1 import merchant_config_service_pb2 as pb
 
 from services.kernel.errors import FieldViolation
 from services.kernel.ids import MerchantId
-from services.kernel.paging import decode_page_token, encode_page_token
+from services.kernel.paging import decode_page_token, encode_page_token, invalid_page_token
 from services.merchant_config.domain.diff import Absent, Change, Json
 from services.merchant_config.domain.settings import MerchantConfig
 from services.merchant_config.domain.version import Proposal
 from services.merchant_config.translate.reading import settings_from_message
 from services.merchant_config.translate.writing import settings_message
+
+_VERSION: Final = re.compile(r"\d{1,18}", re.ASCII)
 
 
 def proposal_from_message(
@@ -60,7 +64,11 @@ def announcement_message(config: MerchantConfig) -> pb.WatchConfigsResponse:
 def below_version(request: pb.ListConfigVersionsRequest) -> int | None:
     """The version below which the page begins."""
     cursor = decode_page_token(request.page_token, _filters(request), length=1)
-    return None if cursor is None else int(cursor[0])
+    if cursor is None:
+        return None
+    if _VERSION.fullmatch(cursor[0]) is None:
+        raise invalid_page_token()
+    return int(cursor[0])
 
 
 def versions_token(request: pb.ListConfigVersionsRequest, below: int | None) -> str:

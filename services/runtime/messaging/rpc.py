@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from payments.events.v1 import messaging_service_pb2 as pb
 from payments.events.v1.dead_letter_pb2 import DeadLetterState
@@ -13,7 +14,12 @@ from payments.events.v1.messaging_state_pb2 import InboxState, OutboxState
 
 from services.kernel.errors import FieldViolation, InvalidArgument, NotFound, Reason
 from services.kernel.ids import DeadLetterId
-from services.kernel.paging import decode_page_token, encode_page_token, page_size
+from services.kernel.paging import (
+    decode_page_token,
+    encode_page_token,
+    invalid_page_token,
+    page_size,
+)
 from services.runtime.database import Connection, Database
 from services.runtime.messaging import dead_letters
 from services.runtime.messaging.consumer import Unreadable
@@ -24,6 +30,7 @@ from services.runtime.messaging.envelope import open_envelope
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _IDS_MAX: Final = 1_000
+_CHARACTERS_MAX: Final = 255
 _IS_REPLAYED: Final = {
     DeadLetterState.DEAD_LETTER_STATE_DEAD: False,
     DeadLetterState.DEAD_LETTER_STATE_REPLAYED: True,
@@ -39,7 +46,7 @@ class MessagingServicer(MessagingServiceServicer):
     async def GetMessagingState(
         self, request: pb.GetMessagingStateRequest, context: Context
     ) -> pb.GetMessagingStateResponse:
-        outbox, inboxes = await read_depths(self._database, consumer=request.consumer or None)
+        outbox, inboxes = await read_depths(self._database, consumer=_text(request, "consumer"))
         return pb.GetMessagingStateResponse(
             outbox=OutboxState(
                 waiting_count=outbox.waiting,
@@ -76,15 +83,14 @@ class MessagingServicer(MessagingServiceServicer):
     ) -> pb.ListDeadLettersResponse:
         wanted = LetterFilter(
             is_replayed=_IS_REPLAYED.get(request.state),
-            consumer=request.consumer or None,
-            key=request.key or None,
+            consumer=_text(request, "consumer"),
+            key=_text(request, "key"),
             died_from=_moment(request, "died_from"),
             died_before=_moment(request, "died_before"),
         )
         filters = f"ListDeadLetters {wanted}"
         size = page_size(request.page_size)
-        cursor = decode_page_token(request.page_token, filters, length=2)
-        below = None if cursor is None else (datetime.fromisoformat(cursor[0]), cursor[1])
+        below = _place(decode_page_token(request.page_token, filters, length=2))
         async with self._database.connection() as connection:
             found = await dead_letters.list_page(connection, wanted, below=below, size=size + 1)
         token = ""
@@ -97,7 +103,7 @@ class MessagingServicer(MessagingServiceServicer):
     async def ReplayDeadLetters(
         self, request: pb.ReplayDeadLettersRequest, context: Context
     ) -> pb.ReplayDeadLettersResponse:
-        if not request.idempotency_key:
+        if not _text(request, "idempotency_key"):
             raise InvalidArgument(
                 "a replay needs an idempotency key", reason=Reason.IDEMPOTENCY_KEY_MISSING
             )
@@ -118,7 +124,7 @@ def _selection(request: pb.ReplayDeadLettersRequest) -> ReplaySelection:
             return ReplaySelection(ids=tuple(sorted({DeadLetterId.parse(text) for text in ids})))
         case "filter":
             return ReplaySelection(
-                consumer=request.filter.consumer or None,
+                consumer=_text(request.filter, "consumer"),
                 died_from=_moment(request.filter, "died_from"),
                 died_before=_moment(request.filter, "died_before"),
             )
@@ -130,6 +136,28 @@ def _refusal(field: str, rule: str, message: str) -> InvalidArgument:
     return InvalidArgument(f"a replay {message}", violations=[FieldViolation(field, rule, message)])
 
 
+def _text(message: Message, field: str) -> str | None:
+    """A text that PostgreSQL can be asked about; None for whatever it is."""
+    text: str = getattr(message, field)
+    if len(text) > _CHARACTERS_MAX or not text.isprintable():
+        problem = f"must be at most {_CHARACTERS_MAX} characters, all printable"
+        raise InvalidArgument(
+            f"{field} {problem}", violations=[FieldViolation(field, "text.printable", problem)]
+        )
+    return text or None
+
+
+def _place(cursor: tuple[str, ...] | None) -> tuple[datetime, str] | None:
+    """The letter below which the page begins; None for the first page."""
+    if cursor is None:
+        return None
+    try:
+        died_at = datetime.fromisoformat(cursor[0])
+        return died_at.astimezone(UTC), DeadLetterId.parse(cursor[1])
+    except (ValueError, OverflowError, InvalidArgument):
+        raise invalid_page_token() from None
+
+
 def _moment(
     message: pb.ListDeadLettersRequest | pb.DeadLetterFilter,
     field: Literal["died_from", "died_before"],
@@ -137,7 +165,13 @@ def _moment(
     if not message.HasField(field):
         return None
     timestamp: Timestamp = getattr(message, field)
-    return timestamp.ToDatetime(UTC)
+    try:
+        return timestamp.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        problem = "is no moment of the years 1 to 9999"
+        raise InvalidArgument(
+            f"{field} {problem}", violations=[FieldViolation(field, "time.range", problem)]
+        ) from None
 
 
 def _duration(age: timedelta | None) -> Duration | None:

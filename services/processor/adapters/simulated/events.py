@@ -10,6 +10,7 @@ from typing import Any, Final
 from services.kernel.clock import Clock
 from services.kernel.errors import InvalidArgument
 from services.kernel.money import Currency, Money
+from services.kernel.paging import invalid_page_token
 from services.processor.domain.attempt import Attempt
 from services.processor.domain.event import EventPage, EventType, EventWindow, ProcessorEvent
 from services.processor.domain.verdict import Misfit
@@ -49,7 +50,7 @@ class Journal:
 
     def page(self, window: EventWindow, after: str | None, limit: int) -> EventPage:
         """Some events of the window, oldest first."""
-        passed = 0 if after is None else _number(after)
+        passed = 0 if after is None else _place(after)
         wanted = (
             entry
             for entry in self._entries
@@ -99,6 +100,13 @@ def _number(event_id: object) -> int:
         return int(event_id.removeprefix(_PREFIX))
     except ValueError:
         raise Misfit("it is no event of the simulated processor's") from None
+
+
+def _place(after: str) -> int:
+    try:
+        return _number(after)
+    except Misfit:
+        raise invalid_page_token() from None
 
 
 def _is_within(window: EventWindow, moment: datetime) -> bool:
