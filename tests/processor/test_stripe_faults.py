@@ -275,3 +275,17 @@ async def test_an_intent_is_found_among_many_when_its_key_may_be_forgotten(
     attempt.key_expires_at.FromDatetime(attempt.created_at.ToDatetime() + timedelta(milliseconds=1))
     found = await stripe_house.lookup(attempt)
     assert found.processor_reference == sent.processor_reference
+
+
+async def test_who_cannot_come_back_from_the_banks_page_is_not_sent_there(
+    stripe_house: House, outside: Outside
+) -> None:
+    attempt = stripe_house.attempt("authorize", card="pm_card_threeDSecure2Required")
+    attempt.ClearField("return_url")
+    result = await stripe_house.send(attempt)
+    assert (outcome(result), error_code(result)) == ("FAILED", "AUTHENTICATION_REQUIRED")
+    (intent,) = (await outside.record("payment_intents"))["payment_intents"]
+    assert intent["state"] == "requires_payment_method"
+    attempt = stripe_house.attempt("authorize")
+    attempt.ClearField("return_url")
+    assert outcome(await stripe_house.send(attempt)) == "SUCCEEDED"

@@ -157,6 +157,9 @@ class StripeAdapter:
         params: dict[str, Any] = {"expand": _EXPAND}
         if return_url := attempt.return_url or self._return_url:
             params["return_url"] = return_url
+        else:
+            # A customer who cannot come back cannot be sent away: this must end, not wait.
+            params["error_on_requires_action"] = True
         try:
             answer = await self._api.confirm_intent(intent_id, params, f"{key}:confirm")
         except NotSent as trouble:
