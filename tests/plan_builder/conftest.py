@@ -43,6 +43,7 @@ class _CountingConfigs:
 
     def __init__(self, stub: MerchantConfigServiceStub, asked_for: list[int]) -> None:
         self.WatchConfigs = stub.WatchConfigs
+        self.DiffConfigs = stub.DiffConfigs
         self._stub = stub
         self._asked_for = asked_for
 
