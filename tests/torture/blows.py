@@ -55,6 +55,7 @@ def places(*, broker: bool) -> tuple[tuple[CrashPoint | None, str], ...]:
         *((point, operation) for point in _BY_OPERATION for operation in OPERATIONS),
         *((point, operation) for point in _BY_POSTING for operation in _POSTINGS),
         (CrashPoint.CONSUMED_NOT_ACKNOWLEDGED, ""),
+        (CrashPoint.WEBHOOK_STORED, ""),
         *([(CrashPoint.PUBLISHED_NOT_MARKED, "")] if broker else []),
     )
 

@@ -1,16 +1,13 @@
-"""What the torture is played on: a sandbox with two accounts, a merchant, and a witness's book."""
+"""What the torture is played on: a database, the world outside, a merchant, a witness's book."""
 
-import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
-import httpx
 from grpc.aio import Channel
 from payments.config.v1 import merchant_config_pb2 as config_pb
 from payments.config.v1.merchant_config_service_pb2 import PutConfigRequest
@@ -21,30 +18,18 @@ from payments.core.v1.payment_terms_pb2 import (
     SPLIT_POLICY_ALL_OR_NOTHING,
 )
 
-from oracle import Record, read_sandbox
 from services.runtime.database import Connection
 from tests.conftest import DatabaseUrls
 from tests.plan_builder.orders import MERCHANT
 from tests.torture.fleet import TOKEN
+from tests.torture.outside import ACCOUNTS, Outside, outside
+from tests.webhooks.letters import SECRET
 
-ACCOUNTS: Final = {"stripe_one": "sk_test_torture_one", "stripe_two": "sk_test_torture_two"}
 _KEY_NAMES: Final = {"stripe_one": "TORTURE_KEY_ONE", "stripe_two": "TORTURE_KEY_TWO"}
-_READY: Final = "sandbox: ready on "
+_SIGNING_NAME: Final = "TORTURE_WEBHOOK_SECRET"
 _LEASE_SECONDS: Final = 1
 _PROCESSOR_SECONDS: Final = 2
 _OURS: Final = ("SWITCHYARD_", "DATABASE_", "GRPC_", "METRICS_", "KAFKA_", "LOG_", "STRIPE_")
-
-# What goes wrong at the processor now and then, beside what goes wrong here.
-_FAULTS: Final[Sequence[Mapping[str, Any]]] = (
-    {"kind": "reply_lost", "operation": "payment_intents.*", "probability": 0.03},
-    {"kind": "reply_lost", "operation": "refunds.create", "probability": 0.05},
-    {"kind": "server_error", "operation": "payment_intents.confirm", "probability": 0.01},
-    {"kind": "server_error", "operation": "*.capture", "probability": 0.01, "when": "after"},
-    {"kind": "server_error", "operation": "refunds.create", "probability": 0.02, "when": "after"},
-    {"kind": "hang", "operation": "*", "probability": 0.004, "delay_ms": 4_000},
-    {"kind": "rate_limit", "operation": "*", "probability": 0.02},
-    {"kind": "slow", "operation": "*", "probability": 0.03, "delay_ms": 150},
-)
 
 _WITNESS: Final = """
 create schema torture;
@@ -62,7 +47,7 @@ class Stage:
     """What is there before anybody plays, and stays when they die."""
 
     urls: DatabaseUrls
-    sandbox_url: str
+    outside: Outside
     folder: Path
     bootstrap: str | None
     owner: Connection
@@ -78,11 +63,16 @@ class Stage:
             **inherited,
             **keys,
             **kafka,
+            _SIGNING_NAME: SECRET,
             "DATABASE_URL": self.urls.application,
             "GRPC_TOKEN": TOKEN,
             "LEASE_SECONDS": str(_LEASE_SECONDS),
             "PROCESSOR_TIMEOUT_SECONDS": str(_PROCESSOR_SECONDS),
             "PROCESSORS_FILE": str(self.folder / "processors.toml"),
+            # Who is killed again and again has not failed as often.
+            "CONSUMER_TRIES": "20",
+            "WEBHOOK_COMPARISON_SECONDS": "2",
+            "WEBHOOK_GRACE_SECONDS": "2",
             "OTEL_TRACES_SAMPLER_ARG": "0",
         }
 
@@ -90,21 +80,6 @@ class Stage:
     def log(self) -> Path:
         """Where the processes write their errors."""
         return self.folder / "log"
-
-    async def record(self) -> Record:
-        """What the processors say that they did."""
-        return await read_sandbox(self.sandbox_url, ACCOUNTS)
-
-    async def strike(self) -> None:
-        """Have things go wrong at the processors."""
-        async with httpx.AsyncClient(base_url=self.sandbox_url, timeout=60) as client:
-            for fault in _FAULTS:
-                (await client.post("/_sandbox/faults", json=fault)).raise_for_status()
-
-    async def relent(self) -> None:
-        """Have them go right again."""
-        async with httpx.AsyncClient(base_url=self.sandbox_url, timeout=60) as client:
-            (await client.delete("/_sandbox/faults")).raise_for_status()
 
 
 @asynccontextmanager
@@ -115,9 +90,9 @@ async def stage(
     owner = await asyncpg.connect(urls.owner)
     try:
         await owner.execute(_WITNESS)
-        async with _sandbox(folder / "sandbox", seed) as url:
-            (folder / "processors.toml").write_text(_processors(url))
-            yield Stage(urls, url, folder, bootstrap, owner)
+        async with outside(folder / "sandbox", seed) as world:
+            (folder / "processors.toml").write_text(_processors(world.url))
+            yield Stage(urls, world, folder, bootstrap, owner)
     finally:
         await owner.close()
 
@@ -145,24 +120,12 @@ def _processors(url: str) -> str:
 [[processors]]
 id = "{each}"
 adapter = "stripe"
-options = {{ api_key_env = "{_KEY_NAMES[each]}", base_url = "{url}" }}
+
+[processors.options]
+api_key_env = "{_KEY_NAMES[each]}"
+base_url = "{url}"
+webhook_secret_env = "{_SIGNING_NAME}"
 """
         for each in ACCOUNTS
     )
     return "".join(tables)
-
-
-@asynccontextmanager
-async def _sandbox(folder: Path, seed: int) -> AsyncIterator[str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sandbox", "--data", str(folder), "--port", "0", "--seed", str(seed),
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
-        assert line.startswith(_READY), line
-        yield line.removeprefix(_READY).split(",")[0]
-    finally:
-        process.terminate()
-        await process.wait()

@@ -16,8 +16,11 @@ from payments.orchestrator.v1.payment_pb2 import PaymentState
 from oracle import Bounds, Report, Violation, consult
 from tests.torture.blows import Blow, blows
 from tests.torture.fleet import Fleet, Worker, fleet
-from tests.torture.stage import ACCOUNTS, Stage, open_shop
-from tests.torture.traffic import Caller, Told, may_have_become
+from tests.torture.news import News, Postman
+from tests.torture.outside import ACCOUNTS
+from tests.torture.stage import Stage, open_shop
+from tests.torture.told import Told, may_have_become
+from tests.torture.traffic import Caller
 
 ROUND: Final = 100
 _LANES: Final = 3
@@ -26,6 +29,7 @@ _CALLERS: Final = 24
 _PATIENCE_SECONDS: Final = 4.0
 _QUIET_SECONDS: Final = 150.0
 _LOOK_SECONDS: Final = 0.25
+_DECISION_SECONDS: Final = 1.0
 
 _UNREST: Final = """
 select (select count(*) from payments.payments where due_at is not null)
@@ -72,6 +76,8 @@ class Outcome:
     missed: Counter[str] = field(default_factory=Counter)
     """Those that did not get there in time, and were killed where they were."""
     told: Told = field(default_factory=Told)
+    news: Counter[str] = field(default_factory=Counter)
+    """What has become of the events that processors told of."""
     report: Report = field(default_factory=Report)
     violations: list[Violation] = field(default_factory=list)
     seconds: float = 0.0
@@ -86,6 +92,7 @@ class Outcome:
             *(f"  died at {name}: {count}" for name, count in sorted(self.deaths.items())),
             *(f"  killed before {name}: {count}" for name, count in sorted(self.missed.items())),
             *(f"  calls, {name}: {count}" for name, count in sorted(self.told.calls.items())),
+            *(f"  events of processors, {name}: {n}" for name, n in sorted(self.news.items())),
             str(self.report),
         ]
         beyond = [each for each in self.violations if each not in self.report.violations]
@@ -98,6 +105,8 @@ class Storm:
     def __init__(self, stage: Stage, crew: Fleet, seed: int) -> None:
         self._stage = stage
         self._fleet = crew
+        self._world = stage.outside
+        self._news = News(stage.outside, stage.owner)
         self._chance = random.Random(seed)
         self._blows = blows(self._chance, broker=stage.bootstrap is not None)
         self.outcome = Outcome(seed)
@@ -108,6 +117,7 @@ class Storm:
         for steady in await asyncio.gather(*(self._fleet.start(None) for _ in range(_STEADY))):
             assert steady.channel is not None
             await open_shop(steady.channel)
+        self._world.door.take = Postman(self._fleet).take
         left = cycles
         while left > 0 and not self.outcome.violations:
             round_began_at = time.monotonic()
@@ -122,17 +132,36 @@ class Storm:
     async def _round(self, cycles: int) -> None:
         over = asyncio.Event()
         names = (f"{self.outcome.cycles}-{number}" for number in range(_CALLERS))
-        await self._stage.strike()
+        await self._world.strike()
         callers = [asyncio.create_task(self._caller(each).pay_until(over)) for each in names]
         due = islice(self._blows, cycles)
+        banks = asyncio.create_task(self._banks(over))
         await asyncio.gather(*(self._lane(due) for _ in range(_LANES)))
         over.set()
-        await self._stage.relent()
-        await asyncio.gather(*callers)
+        await self._world.relent()
+        await asyncio.gather(*callers, banks)
+
+    async def _banks(self, over: asyncio.Event) -> None:
+        """Decide about disputes now and then."""
+        chance = random.Random(self._chance.randrange(2**32))
+        while not over.is_set():
+            await asyncio.sleep(_DECISION_SECONDS)
+            await self._world.decide_disputes(chance)
 
     def _caller(self, name: str) -> Caller:
         chance = random.Random(self._chance.randrange(2**32))
-        return Caller(name, self._fleet, self.outcome.told, chance, tuple(ACCOUNTS))
+
+        async def authenticate(page: str) -> None:
+            await self._world.authenticate(page, chance)
+
+        return Caller(
+            name,
+            self._fleet,
+            self.outcome.told,
+            chance,
+            processors=tuple(ACCOUNTS),
+            authenticate=authenticate,
+        )
 
     async def _lane(self, due: Iterator[Blow]) -> None:
         """One process after another."""
@@ -156,7 +185,7 @@ class Storm:
         """Let all come to rest, and ask whether it is as it must be."""
         await self._rest()
         channel = await self._fleet.any()
-        record = await self._stage.record()
+        record = await self._world.record()
         report = await consult(
             self._stage.owner,
             record,
@@ -167,6 +196,8 @@ class Storm:
         self.outcome.violations += report.violations
         self.outcome.violations += [each async for each in self._unheard()]
         self.outcome.violations += [each async for each in self._forgotten()]
+        self.outcome.violations += [each async for each in self._news.violations()]
+        self.outcome.news = await self._news.counts()
         self.outcome.violations += [
             Violation("process", "fleet", each) for each in self._fleet.failures
         ]
@@ -174,7 +205,9 @@ class Storm:
     async def _rest(self) -> None:
         give_up_at = time.monotonic() + _QUIET_SECONDS
         while time.monotonic() < give_up_at:
-            if not await self._stage.owner.fetchval(_UNREST):
+            is_told = await self._news.is_taken_in()
+            # Asked second: what was told last may have left something to be done.
+            if is_told and not await self._stage.owner.fetchval(_UNREST):
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 

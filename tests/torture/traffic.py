@@ -6,16 +6,13 @@ must be there in the end.
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from grpc.aio import Channel
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
-from payments.orchestrator.v1.refund_pb2 import Refund
 
 from services.kernel.context import (
     CaptureMethod,
@@ -35,10 +32,14 @@ from services.kernel.errors import (
 from services.runtime.rpc import typed_errors
 from tests.orchestrator.orders import about, execution
 from tests.plan_builder.orders import money
+from tests.torture.told import A, Told
 
 GOOD: Final = "pm_card_visa"
 BAD: Final = "pm_card_visa_chargeDeclined"
+DISPUTED: Final = "pm_card_createDispute"
+CHALLENGED: Final = "pm_card_threeDSecure2Required"
 
+_BACK: Final = "https://shop.test/back"
 _CALL_SECONDS: Final = 8.0
 _PAUSE_SECONDS: Final = 0.05
 _LOOKS_MAX: Final = 50
@@ -55,15 +56,6 @@ _PASSING: Final = (Unavailable, InFlight, DeadlineExceeded, ResourceExhausted)
 
 
 T = TypeVar("T")
-A = TypeVar(
-    "A",
-    pb.CreatePaymentResponse,
-    pb.ConfirmPaymentResponse,
-    pb.ExecutePlanResponse,
-    pb.CapturePaymentResponse,
-    pb.VoidPaymentResponse,
-    pb.RefundPaymentResponse,
-)
 
 
 class Crew(Protocol):
@@ -72,41 +64,37 @@ class Crew(Protocol):
     async def any(self, operation: str = "") -> Channel: ...
 
 
-@dataclass
-class Told:
-    """All that callers were told, and what was wrong with it."""
-
-    payments: dict[str, Payment] = field(default_factory=dict)
-    """Each payment as it was told of last."""
-    refunds: dict[str, Refund] = field(default_factory=dict)
-    calls: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
-
-    def note(self, call: str, answer: A) -> None:
-        self.calls[call] += 1
-        known = self.payments.get(answer.payment.id)
-        if known is None or known.version <= answer.payment.version:
-            self.payments[answer.payment.id] = answer.payment
-        if isinstance(answer, pb.RefundPaymentResponse):
-            self.refunds[answer.refund.id] = answer.refund
+Authenticate = Callable[[str], Awaitable[None]]
+"""What a customer does who is sent to the bank's page."""
 
 
 class Caller:
     """One of those who pay, one payment after another."""
 
     def __init__(
-        self, name: str, crew: Crew, told: Told, chance: random.Random, processors: Sequence[str]
+        self,
+        name: str,
+        crew: Crew,
+        told: Told,
+        chance: random.Random,
+        *,
+        processors: Sequence[str],
+        authenticate: Authenticate,
     ) -> None:
         self._name = name
         self._crew = crew
         self._told = told
         self._chance = chance
         self._processors = processors
+        self._authenticate = authenticate
         self._keys = 0
 
     async def pay_until(self, over: asyncio.Event) -> None:
         """Begin another payment until it is over; what was begun is brought to its end."""
-        ways = (self._automatic, self._manual, self._manual, self._intent, self._split)
+        ways = (
+            *(self._automatic, self._manual, self._manual, self._intent, self._split),
+            self._challenged,
+        )
         while not over.is_set():
             await self._chance.choice(ways)()
 
@@ -120,6 +108,15 @@ class Caller:
             await self._void(payment)
         else:
             await self._capture(payment)
+
+    async def _challenged(self) -> None:
+        """The customer's bank wants to see the customer; what comes of it is told by a webhook."""
+        payment = await self._execute(card=CHALLENGED, return_url=_BACK)
+        if payment is None or payment.state != PaymentState.PAYMENT_STATE_CONFIRMING:
+            return
+        if page := payment.next_action.redirect.redirect_url:
+            await self._authenticate(page)
+        await self._refund(await self._decided(payment.id))
 
     async def _split(self) -> None:
         amount_minor = self._amount_minor()
@@ -266,20 +263,8 @@ class Caller:
         return f"{self._name}-{self._keys}-{what}"
 
     def _card(self) -> str:
-        return BAD if self._chance.random() < 0.15 else GOOD
+        (card,) = self._chance.choices((GOOD, BAD, DISPUTED), weights=(75, 15, 10))
+        return card
 
     def _amount_minor(self) -> int:
         return self._chance.randint(200, 20_000)
-
-
-_NEXT: Final[Mapping[str, frozenset[str]]] = {
-    "created": frozenset({"confirming", "failed", "authorized", "voided", "captured", "refunded"}),
-    "confirming": frozenset({"failed", "authorized", "voided", "captured", "refunded"}),
-    "authorized": frozenset({"voided", "captured", "refunded"}),
-    "captured": frozenset({"refunded"}),
-}
-
-
-def may_have_become(told: str, now: str) -> bool:
-    """Whether a payment that was told to be in one state can be in the other by now."""
-    return told == now or now in _NEXT.get(told, frozenset())

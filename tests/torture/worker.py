@@ -36,6 +36,7 @@ NAMES: Final = (
     "router",
     "orchestrator",
     "messaging",
+    "webhooks",
 )
 _PR_SET_PDEATHSIG: Final = 1
 _CHUNK_BYTES: Final = 65536
