@@ -256,25 +256,6 @@ async def test_a_payment_without_a_configuration_to_plan_by_is_refused(stage: St
     assert (answer.status, answer.code) == (422, "config_version_not_found")
 
 
-async def test_a_payment_is_explained(stage: Stage) -> None:
-    shop = await stage.merchant()
-    payment = await booked(shop, (await shop.pay(1250))["id"])
-    answer = await shop.get(f"/payments/{payment['id']}/explain")
-    assert answer.status == 200
-    story = answer.body
-    assert story["payment"]["id"] == payment["id"]
-    assert [each["to_state"] for each in story["transitions"]] == [
-        "created",
-        "confirming",
-        "authorized",
-        "captured",
-    ]
-    assert story["plan"]["total"] == {"amount": 1250, "currency": "USD"}
-    assert story["plan"]["steps"][0]["decisions"][0]["verdict"] == "kept"
-    assert story["ledger_transactions"][0]["reference_id"] == payment["id"]
-    assert story["timeline"]
-
-
 async def test_what_is_no_payment_is_not_found(stage: Stage) -> None:
     shop = await stage.merchant()
     unknown = await shop.get(f"/payments/{PaymentId.new()}")
