@@ -1,6 +1,7 @@
 """payment-cli ledger: post to the journal, read it, add it up, prove that nobody changed it."""
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from payments.ledger.v1 import ledger_service_pb2 as pb
 from payments.ledger.v1.integrity_pb2 import (
     IntegrityFinding,
     IntegrityFindingKind,
+    IntegrityProgress,
     IntegrityState,
     IntegrityVerdict,
 )
@@ -24,7 +26,7 @@ from cli.client import as_json, call, client_options, print_json
 from services.kernel import money
 from services.kernel.errors import InvalidArgument
 
-_NOT_INTACT: Final = 4
+NOT_INTACT: Final = 4
 _VERIFY_TIMEOUT_SECONDS: Final = 6 * 3600.0
 
 _UNSEALED: Final = IntegrityFindingKind.INTEGRITY_FINDING_KIND_UNSEALED
@@ -169,36 +171,44 @@ def verify(context: click.Context, from_block: int, home: Path | None, output: s
     with Progress(console=Console(stderr=True), disable=output == "json") as bar:
         task = bar.add_task("verifying", total=None)
 
-        async def work(channel: Channel) -> IntegrityVerdict:
-            verdict = IntegrityVerdict()
-            async for report in LedgerServiceStub(channel).VerifyIntegrity(
-                request, timeout=_VERIFY_TIMEOUT_SECONDS
-            ):
-                verdict = report.verdict
-                progress = report.progress
-                if report.HasField("progress"):
-                    bar.update(
-                        task,
-                        # Blocks may be sealed meanwhile; an empty ledger is done at once.
-                        total=max(progress.blocks_total, progress.blocks_checked) or 1,
-                        completed=progress.blocks_checked if progress.blocks_total else 1,
-                    )
-            return verdict
+        def show(progress: IntegrityProgress) -> None:
+            bar.update(
+                task,
+                # Blocks may be sealed meanwhile; an empty ledger is done at once.
+                total=max(progress.blocks_total, progress.blocks_checked) or 1,
+                completed=progress.blocks_checked if progress.blocks_total else 1,
+            )
 
-        verdict = call(home, work)
+        verdict = call(home, lambda channel: read_verdict(channel, request, show))
     if output == "json":
         print_json(as_json(verdict))
     else:
-        _tell(verdict)
+        tell_verdict(verdict)
     if verdict.state != IntegrityState.INTEGRITY_STATE_INTACT:
-        context.exit(_NOT_INTACT)
+        context.exit(NOT_INTACT)
+
+
+async def read_verdict(
+    channel: Channel,
+    request: pb.VerifyIntegrityRequest,
+    show: Callable[[IntegrityProgress], None],
+) -> IntegrityVerdict:
+    """What comes of recomputing the sealed blocks; `show` is told how far that has come."""
+    verdict = IntegrityVerdict()
+    async for report in LedgerServiceStub(channel).VerifyIntegrity(
+        request, timeout=_VERIFY_TIMEOUT_SECONDS
+    ):
+        verdict = report.verdict
+        if report.HasField("progress"):
+            show(report.progress)
+    return verdict
 
 
 def _line(when: str, transaction: str, amount: str, held: str, about: str) -> str:
     return f"{when:<19}  {transaction:<36}  {amount:>16}  {held:>16}  {about}".rstrip()
 
 
-def _tell(verdict: IntegrityVerdict) -> None:
+def tell_verdict(verdict: IntegrityVerdict) -> None:
     checked = verdict.checked
     for finding in verdict.findings:
         click.echo(_finding(finding))

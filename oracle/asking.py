@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from typing import Final
 
 from payments.ledger.v1.ledger_service_pb2 import VerifyIntegrityRequest
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -14,6 +15,15 @@ from oracle.report import Bounds, Report, Violation
 from oracle.rest import check_rest
 from oracle.telling import check_telling
 from services.runtime.database import Connection
+
+_COUNTED: Final = {
+    "payments": "payments",
+    "steps": "steps",
+    "attempts": "attempts",
+    "postings": "postings",
+    "transitions": "transitions",
+    "told": "messages",
+}
 
 
 async def consult(
@@ -61,6 +71,7 @@ def _report(books: Books, record: Record | None, violations: list[Violation]) ->
     payments = books.rows["payments"]
     return Report(
         payments=Counter(each["state"] for each in payments),
+        checked={word: len(books.rows[name]) for name, word in _COUNTED.items()},
         outside=_outside(record),
         captured_minor=+captured,
         refunded_minor=+refunded,

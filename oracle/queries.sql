@@ -38,12 +38,13 @@ select id, payment_id, kind, idempotency_key, amount, currency, entries::text as
   from payments.postings;
 
 -- name: transactions
--- What the ledger holds for payments, an entry a row.
+-- What the ledger holds for payments, an entry a row. What people post by hand about things that
+-- they name "pay_1" is none of that.
 select header.id, header.reference_id, header.idempotency_key, entry.account, entry.amount,
        entry.currency
   from ledger.ledger_transactions as header
   join ledger.ledger_entries as entry on entry.transaction_id = header.id
- where starts_with(header.reference_id, 'pay_');
+ where starts_with(header.reference_id, 'pay_') and length(header.reference_id) = 36;
 
 -- name: sums
 -- What the whole ledger sums to in each currency.
@@ -100,3 +101,47 @@ select consumers.consumer, message.id, message.key, message.type, message.relaye
     on message.topic = consumers.topic and message.relayed_at is not null
  where not exists (select from messaging.inbox
                     where inbox.consumer = consumers.consumer and inbox.event_id = message.id);
+
+-- name: doubts
+-- What is in doubt: how many payments, how much in each currency, and since when.
+select payment.currency, count(distinct payment.id) as count,
+       sum(attempt.amount)::bigint as amount_minor, min(payment.in_doubt_since) as oldest
+  from payments.payments as payment
+  join payments.attempts as attempt
+    on attempt.payment_id = payment.id and attempt.state = 'in_doubt'
+ where payment.in_doubt_since is not null
+ group by payment.currency
+ order by payment.currency;
+
+-- name: open_postings
+-- What the ledger has not: what waits for it, and what was given up.
+select state, currency, count(*) as count, sum(amount)::bigint as amount_minor,
+       min(created_at) as oldest
+  from payments.postings
+ where state <> 'posted'
+ group by state, currency
+ order by state, currency;
+
+-- name: dead_letters
+-- What consumers gave up on, and nobody has given to them again.
+select consumer, count(*) as count, min(died_at) as oldest
+  from messaging.dead_letters
+ where replayed_at is null
+ group by consumer
+ order by consumer;
+
+-- name: open_webhooks
+-- What processors told that is not settled: it waits, belongs to no payment so far, or failed.
+select state, count(*) as count, min(created_at) as oldest
+  from webhooks.webhook_events
+ where state in ('pending', 'unmatched', 'failed')
+ group by state
+ order by state;
+
+-- name: given_up
+-- What the ledger has not, and nobody brings to it any more.
+select idempotency_key, try_count, coalesce(failure_reason, 'no reason kept') as reason,
+       coalesce(failure_message, '') as message
+  from payments.postings
+ where state = 'needs_reconciliation'
+ order by id;

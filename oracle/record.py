@@ -7,6 +7,7 @@ from typing import Any, Final
 import httpx
 
 _ATTEMPT_KEY: Final = "switchyard_attempt_id"
+_LISTS: Final = "payment_intents,refunds"
 _TIMEOUT_SECONDS: Final = 60.0
 
 
@@ -53,18 +54,28 @@ class Record:
 
 async def read_sandbox(base_url: str, keys: Mapping[str, str]) -> Record:
     """The sandbox's record of the accounts behind these processors, by processor id."""
+    accounts = [{"account": key} for key in sorted(set(keys.values()))]
+    return await _read(base_url, frozenset(keys), accounts)
+
+
+async def read_whole_sandbox(base_url: str, processors: Iterable[str]) -> Record:
+    """All that a sandbox has done, when it serves these processors and nobody else."""
+    return await _read(base_url, frozenset(processors), [{}])
+
+
+async def _read(
+    base_url: str, processors: frozenset[str], accounts: Iterable[Mapping[str, str]]
+) -> Record:
     holds: list[Hold] = []
     returns: list[Return] = []
     async with httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT_SECONDS) as client:
-        for key in keys.values():
-            answer = await client.get(
-                "/_sandbox/record", params={"lists": "payment_intents,refunds", "account": key}
-            )
+        for account in accounts:
+            answer = await client.get("/_sandbox/record", params={"lists": _LISTS, **account})
             answer.raise_for_status()
             told = answer.json()
             holds += _holds(told["payment_intents"])
             returns += _returns(told["refunds"])
-    return Record(frozenset(keys), holds, returns)
+    return Record(processors, holds, returns)
 
 
 def _holds(intents: Iterable[Mapping[str, Any]]) -> Iterable[Hold]:

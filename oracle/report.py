@@ -37,6 +37,8 @@ class Report:
 
     payments: Mapping[str, int] = field(default_factory=dict)
     """How many payments stand in each state."""
+    checked: Mapping[str, int] = field(default_factory=dict)
+    """How many rows of each kind were looked at."""
     outside: Mapping[str, int] = field(default_factory=dict)
     """How much of each kind the processor's own record tells of."""
     captured_minor: Mapping[str, int] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from services.runtime.settings import Settings
 
 _READY_SECONDS = 120.0
 _STOPPED_SECONDS = 60.0
-_BESIDE_SETTINGS = ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET")
+BESIDE_SETTINGS = ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET")
 _ANY_PORTS = {"http": "0", "grpc": "0", "sandbox": "0"}
 
 
@@ -35,7 +36,7 @@ class Up:
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """The environment without anything that sets Switchyard up, and with these."""
-    ours = {name.upper() for name in Settings.model_fields} | set(_BESIDE_SETTINGS)
+    ours = {name.upper() for name in Settings.model_fields} | set(BESIDE_SETTINGS)
     kept = {k: v for k, v in os.environ.items() if k not in ours and not k.startswith("OTEL_")}
     return kept | variables
 
@@ -72,3 +73,18 @@ def up(home: Path, **variables: str) -> Iterator[Up]:
         ended = process.wait(_STOPPED_SECONDS)
     assert ended == 0, log.read_text()[-3000:]
     assert not run_file.exists()
+
+
+def call(run: dict[str, Any], path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What the gateway answers the first merchant."""
+    request = urllib.request.Request(  # noqa: S310 -- our own address
+        run["http_url"] + path,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={
+            "Authorization": f"Bearer {run['merchant']['api_key']}",
+            "Content-Type": "application/json",
+        },
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+        answer: dict[str, Any] = json.loads(response.read())
+        return answer

@@ -1,29 +1,12 @@
 """payment-cli up, as somebody runs it who has nothing set up."""
 
-import json
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cli.everything import up
-
-
-def _call(run: dict[str, Any], path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    request = urllib.request.Request(  # noqa: S310 -- our own address
-        run["http_url"] + path,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={
-            "Authorization": f"Bearer {run['merchant']['api_key']}",
-            "Content-Type": "application/json",
-        },
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-        answer: dict[str, Any] = json.loads(response.read())
-        return answer
+from tests.cli.everything import call, up
 
 
 def test_a_payment_is_made_with_nothing_set_up_and_is_there_after_a_restart(
@@ -32,7 +15,7 @@ def test_a_payment_is_made_with_nothing_set_up_and_is_there_after_a_restart(
     home = short_tmp_path / "home"
     with up(home) as first:
         run = first.run
-        paid = _call(run, "/api/v1/payments", {"amount": "$12.50", "method": "pm_card_visa"})
+        paid = call(run, "/api/v1/payments", {"amount": "$12.50", "method": "pm_card_visa"})
         assert (paid["status"], paid["amount_captured"]) == ("captured", 1250)
         assert paid["result"]["step_results"][0]["processor_id"] == "stripe"
         assert run["other_merchant"]["id"] != run["merchant"]["id"]
@@ -43,7 +26,7 @@ def test_a_payment_is_made_with_nothing_set_up_and_is_there_after_a_restart(
         for who in ("merchant", "other_merchant", "admin"):
             assert again[who] == run[who]
         assert again["stripe_webhook_secret"] == run["stripe_webhook_secret"]
-        found = _call(again, f"/api/v1/payments/{paid['id']}")
+        found = call(again, f"/api/v1/payments/{paid['id']}")
         assert (found["status"], found["posting"]) == ("captured", "posted")
 
 

@@ -1,91 +1,18 @@
 """The oracle finds nothing where all is well, and finds each thing that is not."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import asyncpg
 import pytest
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 
-from oracle import Bounds, Record, Report, consult, read_sandbox
-from sandbox.server import Options, Sandbox
-from services.kernel.clock import SystemClock
-from services.kernel.context import CaptureMethod
+import oracle
+from oracle import Bounds, Record, Report, advice_on, consult
 from services.ledger.store.seals import Seals
-from services.processor.rpc import ProcessorServicer
-from services.processor.service import Processors
-from services.runtime.database import Connection
 from services.runtime.rpc import connect_in_process
-from tests.conftest import DatabaseUrls
-from tests.orchestrator.conftest import House, running_house
-from tests.orchestrator.orders import execution
-from tests.plan_builder.orders import MERCHANT, ability, config
-from tests.processor.conftest import opened
-
-_KEYS = {"stripe": "sk_test_merchant"}
-_NO_PATIENCE = Bounds(work=timedelta(0))
-
-
-@asynccontextmanager
-async def _house(url: str, folder: Path) -> AsyncIterator[tuple[House, str]]:
-    sandbox = await Sandbox.start(Options(data=folder, port=0, seed=7))
-    base_url = f"http://127.0.0.1:{sandbox.http.port}"
-    processors = Processors([opened("stripe", base_url)], SystemClock())
-    try:
-        async with running_house(url, ProcessorServicer(processors)) as house:
-            yield house, base_url
-    finally:
-        await processors.close()
-        await sandbox.close()
-
-
-async def _trade(house: House) -> None:
-    """One refunded in part, one that is held, one let go, one by an intent, and one declined."""
-    processors = ("stripe",)
-    paid = await house.execute(execution("paid", processors=processors))
-    refund = pb.RefundPaymentRequest(
-        idempotency_key="refund", merchant_id=MERCHANT, payment_id=paid.id
-    )
-    refund.amount.amount_minor, refund.amount.currency = 1_000, "USD"
-    await house.stub.RefundPayment(refund)
-    manual = CaptureMethod.MANUAL
-    await house.execute(execution("held", processors=processors, capture_method=manual))
-    held = await house.execute(execution("let go", processors=processors, capture_method=manual))
-    await house.stub.VoidPayment(
-        pb.VoidPaymentRequest(idempotency_key="void", merchant_id=MERCHANT, payment_id=held.id)
-    )
-    house.planner.config = config("stripe")
-    house.planner.catalogue = {"stripe": ability("stripe")}
-    context = execution("intent").context
-    intent = await house.stub.CreatePayment(
-        pb.CreatePaymentRequest(idempotency_key="intent", context=context)
-    )
-    await house.stub.ConfirmPayment(
-        pb.ConfirmPaymentRequest(
-            idempotency_key="confirm",
-            merchant_id=MERCHANT,
-            payment_id=intent.payment.id,
-            response_mode=pb.RESPONSE_MODE_WAIT,
-        )
-    )
-    declined = "pm_card_visa_chargeDeclined"
-    await house.execute(execution("declined", processors=processors, card=declined))
-
-
-async def _settled(connection: Connection, record: Record) -> Report:
-    """What the oracle says with no patience left, once it has nothing more to say."""
-    report = await consult(connection, record, bounds=_NO_PATIENCE)
-    for _ in range(200):
-        if report.is_clean:
-            break
-        await connection.fetchval("select pg_sleep(0.05)")
-        report = await consult(connection, record, bounds=_NO_PATIENCE)
-    return report
-
+from tests.oracle.conftest import NO_PATIENCE, Market, unguarded
 
 _AUTHORIZE_UNSETTLED = "settled_at = null where operation = 'authorize'"
 
@@ -159,44 +86,6 @@ _BREAKS = {
         values ('somebody', 'evt_1', 'payment.events', 'pay_1', 1, 1, 'PaymentCreated', now(),
                 '', '{}', now() - interval '1 second')""",
 }
-_TABLES = (
-    *(
-        f"payments.{name}"
-        for name in (
-            "payments",
-            "steps",
-            "attempts",
-            "postings",
-            "refunds",
-            "refund_parts",
-            "transitions",
-            "idempotency",
-        )
-    ),
-    "ledger.ledger_transactions",
-    "ledger.ledger_entries",
-)
-
-
-@dataclass(frozen=True)
-class Market:
-    """A house that has traded, what its processor says, and its database's owner."""
-
-    house: House
-    record: Record
-    owner: Connection
-
-
-@pytest.fixture
-async def market(database_urls: DatabaseUrls, short_tmp_path: Path) -> AsyncIterator[Market]:
-    async with _house(database_urls.application, short_tmp_path) as (house, base_url):
-        await _trade(house)
-        owner = await asyncpg.connect(database_urls.owner)
-        record = await read_sandbox(base_url, _KEYS)
-        report = await _settled(owner, record)
-        assert report.is_clean, report
-        yield Market(house, record, owner)
-        await owner.close()
 
 
 async def test_nothing_is_found_where_all_is_well(market: Market) -> None:
@@ -233,7 +122,7 @@ async def test_what_is_done_twice_at_the_processor_is_found(market: Market) -> N
 async def test_a_broken_hash_block_is_found(market: Market) -> None:
     assert await Seals(market.house.database).seal_next() is not None
     async with market.owner.transaction():
-        await _unguarded(market.owner, "update ledger.ledger_transactions set created_at = now()")
+        await unguarded(market.owner, "update ledger.ledger_transactions set created_at = now()")
     async with connect_in_process(market.house.registry) as channel:
         report = await consult(market.owner, market.record, ledger=LedgerServiceStub(channel))
     assert {each.rule for each in report.violations} == {"ledger.seal"}
@@ -245,19 +134,29 @@ async def test_what_is_under_way_is_no_violation_within_its_bound(market: Market
     assert "attempt.open" not in {each.rule for each in found.violations}
 
 
-async def _broken(market: Market, statement: str, bounds: Bounds = _NO_PATIENCE) -> Report:
+async def _broken(market: Market, statement: str, bounds: Bounds = NO_PATIENCE) -> Report:
     """What the oracle says after something was done that is undone at once."""
     transaction = market.owner.transaction(isolation="repeatable_read")
     await transaction.start()
     try:
-        await _unguarded(market.owner, statement)
+        await unguarded(market.owner, statement)
         return await consult(market.owner, market.record, bounds=bounds)
     finally:
         await transaction.rollback()
 
 
-async def _unguarded(owner: Connection, statement: str) -> None:
-    """Write past the guards that would refuse it, as only their owner can."""
-    for table in _TABLES:
-        await owner.execute(f"alter table {table} disable trigger user")
-    await owner.execute(statement)
+def test_every_finding_comes_with_advice() -> None:
+    sources = Path(oracle.__file__).parent.glob("*.py")
+    rules = {
+        rule
+        for source in sources
+        for rule in re.findall(r'Violation\(\s*f?"([a-z_.]+)"', source.read_text())
+    }
+    assert len(rules) > 30
+    for rule in rules | set(_BREAKS):
+        assert advice_on(rule).action
+
+
+def test_a_finding_that_nobody_knows_has_no_advice() -> None:
+    with pytest.raises(KeyError):
+        advice_on("weather.rain")
