@@ -64,16 +64,16 @@ update payments.steps
  where id = :step::uuid;
 insert into payments.attempts
        (id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
-        idempotency_key, key_expires_at, created_at, state, result_reference, record, settled_at)
+        idempotency_key, key_expires_at, created_at, state, result_reference, records, settled_at)
 values (:hold::uuid, :payment::uuid, :step::uuid, 1, 'authorize', 'simulated', 10000, null,
         'att_' || :hold, now() + interval '23 hours', now(), 'succeeded', 'sim_' || :hold,
-        convert_to(repeat('x', :record_bytes), 'UTF8'), now()),
+        array[convert_to(repeat('x', :record_bytes), 'UTF8')], now()),
        (:taking::uuid, :payment::uuid, :step::uuid, 2, 'capture', 'simulated', 10000,
         'sim_' || :hold, 'att_' || :taking, now() + interval '23 hours', now(), 'open', null, null,
         null)
     on conflict (id) do update
    set state = excluded.state, result_reference = excluded.result_reference,
-       record = excluded.record, settled_at = excluded.settled_at;
+       records = excluded.records, settled_at = excluded.settled_at;
 insert into messaging.outbox
        (id, topic, key, partition, sequence, type, payload, headers, occurred_at)
 select 'evt_' || gen_random_uuid(), 'payment.events', 'pay_' || :payment,
@@ -97,7 +97,7 @@ update payments.steps
  where id = :step::uuid;
 update payments.attempts
    set state = 'succeeded', result_reference = 'sim_' || :hold, settled_at = now(),
-       record = convert_to(repeat('x', :record_bytes), 'UTF8')
+       records = array[convert_to(repeat('x', :record_bytes), 'UTF8')]
  where id = :taking::uuid;
 insert into payments.postings
        (id, payment_id, kind, idempotency_key, amount, currency, entries, created_at)

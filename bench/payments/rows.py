@@ -26,7 +26,7 @@ with paid as (select id, request from payments.payments order by id desc limit 1
 select (select avg(length(request)) from paid)::integer as request_bytes,
        (select avg(length(plan)) from payments.plans
          where payment_id in (select id from paid))::integer as plan_bytes,
-       (select avg(length(record)) from payments.attempts
+       (select avg(length(records[1])) from payments.attempts
          where payment_id in (select id from paid))::integer as record_bytes,
        (select avg(length(answer)) from payments.idempotency
          where payment_id in (select id from paid))::integer as answer_bytes,

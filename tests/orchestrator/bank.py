@@ -85,7 +85,9 @@ class Bank:
 
     def _changed(self, attempt: Attempt) -> Execution:
         """A capture, a void or a refund of a hold, as far as the hold allows it."""
-        refused = Execution(Outcome.FAILED, error_code=ErrorCode.PROCESSING_ERROR)
+        refused = Execution(
+            Outcome.FAILED, error_code=ErrorCode.PROCESSING_ERROR, decline_code="not_held"
+        )
         assert attempt.hold is not None
         hold = self.holds.get(attempt.hold)
         amount = attempt.amount.amount_minor

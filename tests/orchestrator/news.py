@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from services.kernel.context import CoreRequestContext
 from services.kernel.money import Money
-from services.kernel.outcome import Outcome
+from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.applied import Disposition, FactKind, Heard, ProcessorEvent
 from services.orchestrator.domain.attempt import Attempt, Execution
 from services.orchestrator.domain.payment import Payment
@@ -130,7 +130,9 @@ class Story:
     def _settle(self, attempt: Attempt, outcome: Outcome, source: str) -> None:
         is_authorization = attempt.operation is Operation.AUTHORIZE
         reference = HOLD if is_authorization else f"x_{attempt.number}"
-        said = Execution(outcome, reference if outcome is Outcome.SUCCEEDED else None)
+        is_done = outcome is Outcome.SUCCEEDED
+        code = ErrorCode.DECLINED if outcome is Outcome.FAILED else None
+        said = Execution(outcome, reference if is_done else None, code)
         self.payment.settle(attempt.id, said, NOW, source)
         if self.payment.has_changes:
             self.save()

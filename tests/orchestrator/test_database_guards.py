@@ -30,6 +30,13 @@ with added as (
 insert into payments.transitions (payment_id, from_state, to_state, cause, occurred_at)
 select id, null, 'created', 'test', now() from added
 """
+_GIVE_BACK = """
+insert into payments.attempts (id, payment_id, step_id, number, operation, processor_id, amount,
+       processor_reference, idempotency_key, key_expires_at, created_at, state, late)
+select gen_random_uuid(), payment_id, step_id, $1, $2, processor_id, amount, 'pi_1',
+       gen_random_uuid()::text, now(), now(), 'open', true
+  from payments.attempts where number = 1
+"""
 
 
 @pytest.fixture(params=["application", "owner"])
@@ -148,6 +155,49 @@ async def test_the_fee_that_goes_back_is_at_most_the_fee(
     await house.execute(execution())
     with pytest.raises(asyncpg.CheckViolationError, match="steps_fee_returned"):
         await connection.execute("update payments.steps set fee_returned = platform_fee + 1")
+
+
+async def test_the_fee_is_at_most_what_was_captured(house: House, connection: Connection) -> None:
+    await house.execute(execution())
+    await connection.execute("update payments.steps set platform_fee = captured")
+    with pytest.raises(asyncpg.CheckViolationError, match="steps_platform_fee"):
+        await connection.execute("update payments.steps set platform_fee = captured + 1")
+
+
+async def test_an_attempt_keeps_a_bounded_number_of_records(
+    house: House, connection: Connection
+) -> None:
+    await house.execute(execution())
+    with pytest.raises(asyncpg.CheckViolationError, match="attempts_records"):
+        await connection.execute(
+            "update payments.attempts set records = array_fill(''::bytea, '{9}')"
+        )
+
+
+async def test_what_came_late_is_released_once_and_returned_once(
+    house: House, connection: Connection
+) -> None:
+    await house.execute(execution())
+    await connection.execute(_GIVE_BACK, 11, "void")
+    await connection.execute(_GIVE_BACK, 12, "refund")
+    for operation in ("void", "refund"):
+        with pytest.raises(asyncpg.UniqueViolationError, match="attempts_one_giving_back"):
+            await connection.execute(_GIVE_BACK, 13, operation)
+
+
+async def test_a_payment_may_have_more_attempts_than_a_small_number_counts(
+    house: House, connection: Connection
+) -> None:
+    await house.execute(execution())
+    numbered = await connection.fetch(
+        """insert into payments.attempts (id, payment_id, step_id, number, operation, processor_id,
+                  amount, processor_reference, idempotency_key, key_expires_at, created_at, state)
+           select gen_random_uuid(), payment_id, step_id, 100000, 'refund', processor_id, amount,
+                  'pi_1', 'another', now(), now(), 'open'
+             from payments.attempts where number = 1
+           returning number"""
+    )
+    assert [row["number"] for row in numbered] == [100_000]
 
 
 async def test_what_has_ended_ends_once(house: House, connection: Connection) -> None:

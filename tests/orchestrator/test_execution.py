@@ -118,7 +118,7 @@ async def test_a_decline_fails_the_payment_and_says_why(house: House) -> None:
     assert await house.count("postings") == 0
     (attempt,) = await house.rows("select * from payments.attempts")
     assert attempt["state"] == "failed"
-    assert attempt["record"]
+    assert attempt["records"]
 
 
 async def test_a_manual_payment_stays_authorized(house: House) -> None:

@@ -257,6 +257,47 @@ def test_money_that_comes_late_and_cannot_be_returned_is_booked_once() -> None:
     assert keys(story.postings) == ["late_success"]
 
 
+@pytest.mark.parametrize("way", ["event", "answer"])
+def test_money_that_comes_late_and_goes_back_after_all_is_booked_both_ways(way: str) -> None:
+    """Giving it back had been given up without a word of the processor's own."""
+    story = _failed()
+    story.hear(fact(FactKind.CAPTURED, 10_000))
+    (giving,) = story.payment.to_send
+    story.payment.settle(giving.id, Execution(Outcome.FAILED), NOW, "operator")
+    story.save()
+    assert booked(story.postings) == {CLEARING: -10_000, UNCLAIMED: 10_000}
+    if way == "event":
+        paid = fact(FactKind.REFUND_SUCCEEDED, 10_000, attempt_id=giving.id, object_id="re_1")
+        again = fact(FactKind.REFUND_SUCCEEDED, 10_000, attempt_id=giving.id, object_id="re_1")
+        told = [story.hear(each) for each in (paid, again)]
+        assert _dispositions(*told) == [APPLIED, STALE]
+        assert told[0].is_alarming
+    else:
+        paid_out = Execution(Outcome.SUCCEEDED, reference="re_1")
+        for disposition in (APPLIED, STALE):
+            assert story.payment.settle(giving.id, paid_out, NOW) is disposition
+        story.save()
+    assert booked(story.postings) == {}
+    assert keys(story.postings) == ["late_success", "late_success_returned"]
+    assert story.payment.standing.needs_reconciliation
+
+
+def test_what_was_released_late_and_taken_all_the_same_is_returned_and_booked() -> None:
+    """The processor says both, so a person has to look; the money is on the books meanwhile."""
+    story = _failed()
+    story.hear(fact(FactKind.AUTHORIZED, 10_000, attempt_id=story.first.id))
+    story.answer()
+    assert story.attempt(Operation.VOID).state is AttemptState.SUCCEEDED
+    heard = [story.hear(fact(FactKind.CAPTURED, 10_000)) for _ in range(2)]
+    assert _dispositions(*heard) == [APPLIED, STALE]
+    assert heard[0].is_alarming
+    assert booked(story.postings) == {CLEARING: -10_000, UNCLAIMED: 10_000}
+    story.answer()
+    assert booked(story.postings) == {}
+    assert story.payment.standing.needs_reconciliation
+    assert state_of(story) is PaymentState.FAILED
+
+
 def test_what_was_taken_while_it_is_being_released_is_returned() -> None:
     story = _held()
     story.payment.void(NOW, "request:1")

@@ -23,7 +23,7 @@ from services.kernel.context import CaptureMethod, SplitPolicy
 from services.kernel.errors import FailedPrecondition, InvalidArgument
 from services.kernel.ids import RequestId, StepId
 from services.kernel.money import Money
-from services.kernel.outcome import Outcome
+from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.attempt import Attempt, Evidence, Execution
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.posting import Posting, PostingKind
@@ -45,6 +45,7 @@ _MOODS = st.sampled_from(Mood)
 _AMOUNTS = st.one_of(st.none(), st.integers(1, 12_000))
 _SUCCEEDED = AttemptState.SUCCEEDED
 _UNKNOWN = Execution(Outcome.UNKNOWN)
+OUT_OF_REACH = (ErrorCode.NETWORK_FAILURE, ErrorCode.TIMEOUT, ErrorCode.RATE_LIMITED)
 
 
 class Histories(RuleBasedStateMachine):
@@ -128,6 +129,13 @@ class Histories(RuleBasedStateMachine):
         if arrives:
             self.bank.perform(attempt, mood)
         self.settle(attempt, _UNKNOWN)
+
+    @precondition(lambda self: self.payment.to_send)
+    @rule(number=st.integers(0, 9), code=st.sampled_from([None, *OUT_OF_REACH]))
+    def not_get_through(self, number: int, code: ErrorCode | None) -> None:
+        """The processor is out of reach: what was to be sent was not."""
+        attempt = self.pick(number, self.payment.to_send)
+        self.settle(attempt, Execution(Outcome.FAILED, error_code=code, is_retryable=bool(code)))
 
     @precondition(lambda self: self.unsettled)
     @rule(number=st.integers(0, 9))

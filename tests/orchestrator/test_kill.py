@@ -30,7 +30,7 @@ async def test_a_kill_after_the_intent_leaves_it_whole_and_the_processor_unasked
         assert payment["state"] == "confirming"
         (attempt,) = await house.rows("select * from payments.attempts")
         assert f"att_{attempt['id'].hex}" == line.decode().strip()
-        assert (attempt["state"], attempt["record"]) == ("open", None)
+        assert (attempt["state"], attempt["records"]) == ("open", None)
         counts = {name: await house.count(name) for name in ("plans", "steps", "transitions")}
         assert counts == {"plans": 1, "steps": 1, "transitions": 2}
         assert await house.count("postings") == 0

@@ -7,6 +7,7 @@ from payments.core.v1.operation_pb2 import Operation
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.payment_pb2 import PaymentState
 
+from services.kernel.context import MAX_STEPS
 from services.kernel.errors import FailedPrecondition, InvalidArgument
 from services.kernel.outcome import ErrorCode as Code
 from services.kernel.outcome import Outcome
@@ -14,7 +15,8 @@ from services.orchestrator.domain.attempt import LOOKUPS_MAX, Evidence, Executio
 from services.orchestrator.domain.state import RefundState
 from services.runtime.rpc import typed_errors
 from tests.orchestrator.conftest import House, ScriptedHouse
-from tests.orchestrator.orders import about, execution
+from tests.orchestrator.orders import about, execution, succeeded
+from tests.orchestrator.test_hearing_door import telling
 from tests.orchestrator.test_payment import NOW, captured
 from tests.router.attempts import failed
 
@@ -42,6 +44,61 @@ async def test_a_processors_word_never_keeps_a_payment_from_being_saved(
     payment = await scripted.house.execute(execution())
     assert payment.state == PaymentState.PAYMENT_STATE_FAILED
     assert payment.result.final_error.decline_code == "lostcard"
+
+
+@pytest.mark.parametrize("field", ["plan.digest", "plan.steps[0].candidates[0].processor_id"])
+async def test_a_plan_that_cannot_be_kept_is_refused(house: House, field: str) -> None:
+    order = execution()
+    if field == "plan.digest":
+        order.plan.digest += "\0"
+    else:
+        order.plan.steps[0].candidates[0].processor_id += "\0"
+    with pytest.raises(InvalidArgument) as refused, typed_errors():
+        await house.execute(order)
+    assert refused.value.violations[0].field == field
+    assert await house.count("payments") == 0
+
+
+async def test_a_fee_of_more_than_the_whole_is_refused(house: House) -> None:
+    order = execution()
+    order.plan.platform_fee.amount_minor = 10_000
+    assert (await house.execute(order)).platform_fee.amount_minor == 10_000
+    order = execution("another")
+    order.plan.platform_fee.amount_minor = 10_001
+    with pytest.raises(InvalidArgument) as refused, typed_errors():
+        await house.execute(order)
+    assert refused.value.violations[0].field == "plan.platform_fee"
+    assert await house.count("payments") == 1
+
+
+async def test_a_plan_of_too_many_steps_is_refused(house: House) -> None:
+    order = execution()
+    for index in range(1, MAX_STEPS + 1):
+        order.plan.steps.add().CopyFrom(order.plan.steps[0])
+        order.plan.steps[index].index, order.plan.steps[index].amount.amount_minor = index, 0
+    with pytest.raises(InvalidArgument) as refused, typed_errors():
+        await house.execute(order)
+    assert [each.field for each in refused.value.violations] == ["plan.steps"]
+
+
+@pytest.mark.parametrize("field", ["id", "processor_id", "processor_reference", "object_id"])
+async def test_an_event_that_cannot_be_named_is_refused(house: House, field: str) -> None:
+    request = telling("CAPTURED", 1)
+    setattr(request.event, field, "a\0b")
+    with pytest.raises(InvalidArgument) as refused, typed_errors():
+        await house.stub.ApplyProcessorEvent(request)
+    assert refused.value.violations[0].field == f"event.{field}"
+
+
+async def test_a_processors_own_words_never_keep_an_event_from_being_heard(
+    scripted: ScriptedHouse,
+) -> None:
+    scripted.processors.script(Operation.OPERATION_AUTHORIZE, succeeded("pi_1"))
+    payment = await scripted.house.execute(execution())
+    request = telling("CAPTURED", 1)
+    request.event.native_type, request.event.native_reason = "cap\0tured", "\0"
+    answer = await scripted.house.stub.ApplyProcessorEvent(request)
+    assert answer.payment_id == payment.id
 
 
 def test_what_was_taken_on_and_never_ends_needs_a_person_who_can_settle_it() -> None:

@@ -15,6 +15,17 @@ from services.orchestrator.domain.state import AttemptState, Operation, StepStat
 # An hour short of what processors keep their keys for, so that no clock of theirs is ahead of it.
 KEY_WINDOW: Final = timedelta(hours=23)
 
+# Without a word of the processor's own these say that it was not reached, or not heard.
+_UNDECIDED: Final = frozenset(
+    {
+        None,
+        ErrorCode.TIMEOUT,
+        ErrorCode.NETWORK_FAILURE,
+        ErrorCode.RATE_LIMITED,
+        ErrorCode.PROCESSING_ERROR,
+        ErrorCode.UNKNOWN,
+    }
+)
 _SETTLED: Final = frozenset({AttemptState.SUCCEEDED, AttemptState.FAILED})
 _FIRST_LOOKUP: Final = timedelta(seconds=2)
 _LONGEST_PAUSE: Final = timedelta(minutes=2)
@@ -47,6 +58,12 @@ class Execution:
     amount: Money | None = None
     """What was taken, where the processor says so; None for what was asked."""
     record: bytes = field(default=b"", repr=False)
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the processor has decided against it, and was not merely out of reach."""
+        is_decided = bool(self.decline_code) or self.error_code not in _UNDECIDED
+        return self.outcome is Outcome.FAILED and not self.is_retryable and is_decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from services.kernel.context import (
+    MAX_STEPS,
     CaptureMethod,
     CoreRequestContext,
     PaymentInstrument,
@@ -72,9 +73,13 @@ class Plan:
             yield _violation("total", "same", f"must be {request.amount}, as was asked for")
         if self.platform_fee.currency != self.total.currency or self.platform_fee.is_negative:
             yield _violation("platform_fee", "sound", f"must be zero or more {self.total.currency}")
+        elif self.platform_fee > self.total:
+            yield _violation("platform_fee", "range", f"must not exceed {self.total}")
         if not self.steps:
             yield _violation("steps", "present", "must not be empty")
             return
+        if len(self.steps) > MAX_STEPS:
+            yield _violation("steps", "count", f"must be at most {MAX_STEPS}")
         if any(step.amount.currency != self.total.currency for step in self.steps):
             yield _violation("steps", "currency", f"must all be in {self.total.currency}")
         elif Money.total((step.amount for step in self.steps), self.total.currency) != self.total:

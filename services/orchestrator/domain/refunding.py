@@ -158,6 +158,8 @@ class Refunding(PaymentRecord):
         What it had reserved is free by then and may be on its way to the customer once more, so a
         person has to look.
         """
+        if attempt.late:
+            return self._given_back_after_all(attempt, reference, now)
         name = (attempt.processor_id, reference)
         parts = (part for refund in self.refunds for part in refund.parts)
         is_known = any((part.processor_id, part.processor_reference) == name for part in parts)
@@ -171,6 +173,26 @@ class Refunding(PaymentRecord):
         part = replace(part, processor_reference=reference)
         refund = Refund(RefundId.new(), amount, _PAID_AFTER_ALL, "", (part,), now, now)
         self._return(step, self._put_refund(refund), part, now)
+        return True
+
+    def _given_back_after_all(self, attempt: Attempt, reference: str, now: datetime) -> bool:
+        """The same of what came late: a second attempt says that it went back, which ended once."""
+        same = (each for each in self.attempts if each.late and each.hold == attempt.hold)
+        if any(each.state is AttemptState.SUCCEEDED for each in same) or not is_given_up(attempt):
+            return False
+        self._stand(now, needs_reconciliation=True)
+        step, done = self._steps[attempt.step_id], AttemptState.SUCCEEDED
+        given = self._open(
+            step,
+            Operation.REFUND,
+            attempt.processor_id,
+            attempt.amount,
+            now,
+            hold=attempt.hold,
+            late=True,
+        )
+        given = replace(given, state=done, reference=reference, settled_at=now)
+        self._paid_out(self._put_attempt(given), now)
         return True
 
     def _not_paid_out(self, attempt: Attempt, execution: Execution, now: datetime) -> None:
@@ -237,8 +259,8 @@ def is_given_up(attempt: Attempt) -> bool:
 
     Sending it failed, or an operator decided without knowing; so it may be paid out for all that.
     """
-    is_ours = attempt.part_id is not None and attempt.state is AttemptState.FAILED
-    return is_ours and (attempt.reference is None or attempt.evidence is not None)
+    has_failed = attempt.operation is Operation.REFUND and attempt.state is AttemptState.FAILED
+    return has_failed and (attempt.reference is None or attempt.evidence is not None)
 
 
 def _settles(attempt: Attempt, taken: bool) -> bool:
@@ -246,6 +268,7 @@ def _settles(attempt: Attempt, taken: bool) -> bool:
     if attempt.late and attempt.operation is Operation.REFUND:
         # It is booked once, and a person looks after what has failed.
         return True
-    is_of_use = attempt.state is not AttemptState.FAILED
-    # A hold that was thought released, and was taken after all, is still to be returned.
-    return is_of_use and (attempt.late or (attempt.operation is Operation.VOID and not taken))
+    if taken:
+        # A hold that was thought released, and was taken after all, is still to be returned.
+        return False
+    return attempt.operation is Operation.VOID and attempt.state is not AttemptState.FAILED

@@ -105,6 +105,11 @@ class Reimbursing(Disputing):
                 heard = self._hear_of_another(self._hold_of(attempt), event, now)
                 return replace(heard, is_alarming=True)
             return self._hear_of_part(refund, part, event, now)
+        name = event.object_id
+        is_paid = event.kind is FactKind.REFUND_SUCCEEDED and name is not None
+        if is_paid and self._paid_after_all(attempt, name or "", now):
+            message = f"{attempt.amount} was given back after that had been given up"
+            return Heard(Disposition.APPLIED, message, is_alarming=True)
         if event.kind is FactKind.REFUND_FAILED and attempt.state is AttemptState.SUCCEEDED:
             self._stand(now, needs_reconciliation=True)
             message = f"{attempt.amount} that was given back has returned, and is to be sent anew"

@@ -37,6 +37,8 @@ class Settling(Authorizing):
             case Outcome.SUCCEEDED if attempt.hold or told.reference:
                 self._end(told, AttemptState.SUCCEEDED, now, source)
                 self._succeeded(told, execution, now)
+            case Outcome.FAILED if source in _ASKED and self._must_come_about(told, execution):
+                self._doubt(told, now)
             case Outcome.FAILED:
                 self._end(told, AttemptState.FAILED, now, source)
                 self._failed(told, execution, now)
@@ -47,6 +49,18 @@ class Settling(Authorizing):
             case _:
                 self._doubt(told, now)
         return Disposition.APPLIED
+
+    def _must_come_about(self, attempt: Attempt, execution: Execution) -> bool:
+        """Whether to ask on, since the processor was out of reach and nobody would order it anew.
+
+        Ending it would leave a hold to stand for good, let go of one that can be taken, or keep
+        what is not ours. A merchant's own refund fails instead: its reserve is free for another.
+        """
+        if execution.is_refusal or attempt.operation is Operation.AUTHORIZE:
+            return False
+        if attempt.operation is not Operation.REFUND or attempt.late:
+            return True
+        return not self._refund_of(attempt)[0].idempotency_key
 
     def resolve(self, attempt_id: AttemptId | None, evidence: Evidence, now: datetime) -> None:
         """Settle an attempt in doubt by what an operator has found out."""

@@ -200,7 +200,7 @@ class Desk:
 
     async def _do(self, change: Change) -> None:
         """Apply a change and save it, as often as others get in between."""
-        while True:
+        while change.epoch in (None, self.epoch):
             try:
                 written = await self._tried(change)
             except SwitchyardError as error:
@@ -222,6 +222,7 @@ class Desk:
                 change.finish(written)
                 return
             await self._means.pause(_PAUSE_SECONDS)
+        change.finish(Overtaken())
 
     async def _tried(self, change: Change) -> Written:
         payment = self._payment
@@ -233,8 +234,6 @@ class Desk:
                 return standing
         is_kept = self._payment is not None
         payment = await self._current(change.merchant_id)
-        if change.epoch not in (None, self.epoch):
-            return Overtaken()
         try:
             refund_id = change.apply(payment)
         except SwitchyardError:

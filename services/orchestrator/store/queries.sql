@@ -157,16 +157,17 @@ select *
 
 -- name: put_attempts
 -- Attempts, new or as they have become. Those of a payment come in the order of their numbers: one
--- is settled before the next of its step is opened, as the index on open attempts demands. What is
--- told of an attempt later is added to what was told before: two messages end to end are one.
+-- is settled before the next of its step is opened, as the index on open attempts demands. Of what is
+-- told of an attempt one time after another, the first two and the last six are kept.
 insert into payments.attempts as attempt
        (id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
         idempotency_key, key_expires_at, created_at, part_id, late, state, result_reference,
-        lookup_count, look_up_at, evidence, record, settled_at)
+        lookup_count, look_up_at, evidence, records, settled_at)
 select id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
        idempotency_key, key_expires_at, created_at, part_id, late, state, result_reference,
-       lookup_count, look_up_at, evidence::jsonb, record, settled_at
-  from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[],
+       lookup_count, look_up_at, evidence::jsonb,
+       case when record is not null then array[record] end, settled_at
+  from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::text[],
               $7::bigint[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[],
               $12::uuid[], $13::boolean[], $14::text[], $15::text[], $16::integer[],
               $17::timestamptz[], $18::text[], $19::bytea[], $20::timestamptz[])
@@ -177,8 +178,11 @@ select id, payment_id, step_id, number, operation, processor_id, amount, process
    set state = excluded.state, result_reference = excluded.result_reference,
        lookup_count = excluded.lookup_count, look_up_at = excluded.look_up_at,
        evidence = excluded.evidence, settled_at = excluded.settled_at,
-       record = case when excluded.record is null then attempt.record
-                     else coalesce(attempt.record, '') || excluded.record end;
+       records = case
+           when attempt.records is null then excluded.records
+           when excluded.records is null then attempt.records
+           when cardinality(attempt.records) < 8 then attempt.records || excluded.records
+           else attempt.records[:2] || attempt.records[4:] || excluded.records end;
 
 -- name: put_refunds
 -- Refunds, new or as they have become.
@@ -556,8 +560,11 @@ select from_state, to_state, cause, occurred_at
  order by position;
 
 -- name: find_records
--- What was told of a payment's attempts.
-select id, record from payments.attempts where payment_id = $1 and record is not null;
+-- What was told of a payment's attempts: messages end to end, which are one message.
+select id, (select string_agg(told, '' order by place)
+              from unnest(records) with ordinality as told (told, place)) as record
+  from payments.attempts
+ where payment_id = $1 and records is not null;
 
 -- name: find_applied_events
 -- What processors told unasked of a payment, in the order in which it was applied.

@@ -13,8 +13,10 @@ from services.orchestrator.translate.words import (
     ERROR_CODES,
     choice,
     invalid,
+    kept,
     moment,
     money_from,
+    plain_text,
     word,
 )
 
@@ -41,12 +43,14 @@ def processor_event_from(request: pb.ApplyProcessorEventRequest) -> ProcessorEve
     for name in ("id", "processor_id"):
         if not getattr(event, name):
             raise invalid(f"event.{name}", f"event.{name}.present", "must not be empty")
+    for name in ("id", "processor_id", "processor_reference", "object_id"):
+        plain_text(f"event.{name}", getattr(event, name))
     webhook_event_id = request.webhook_event_id
     return ProcessorEvent(
         id=event.id,
         processor_id=event.processor_id,
         kind=word("event.type", event.type, _KINDS),
-        native_type=event.native_type,
+        native_type=kept(event.native_type),
         occurred_at=moment("event.occurred_at", event.occurred_at),
         attempt_id=_attempt_id(event.attempt_id),
         reference=event.processor_reference or None,
@@ -54,7 +58,7 @@ def processor_event_from(request: pb.ApplyProcessorEventRequest) -> ProcessorEve
         amount=money_from(event.amount) if event.HasField("amount") else None,
         fee=money_from(event.fee) if event.HasField("fee") else None,
         error_code=choice("event.error_code", event.error_code, ERROR_CODES),
-        native_reason=event.native_reason,
+        native_reason=kept(event.native_reason),
         webhook_event_id=WebhookEventId.parse(webhook_event_id) if webhook_event_id else None,
     )
 

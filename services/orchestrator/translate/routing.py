@@ -20,6 +20,7 @@ from services.orchestrator.translate.words import (
     OPERATION_NUMBERS,
     OUTCOMES,
     instrument_message,
+    kept,
     money_message,
 )
 
@@ -64,10 +65,10 @@ def execution_from_response(response: ExecuteAttemptResponse) -> Execution:
     result = response.result
     return Execution(
         outcome=OUTCOMES.get(result.outcome, Outcome.UNKNOWN),
-        reference=_kept(result.processor_reference) or None,
+        reference=kept(result.processor_reference) or None,
         error_code=ERROR_CODES.get(result.error_code),
-        decline_code=_kept(result.decline_code),
-        user_message=_kept(result.user_message),
+        decline_code=kept(result.decline_code),
+        user_message=kept(result.user_message),
         is_retryable=result.retryable,
         latency_ms=result.latency_ms,
         redirect=_redirect(result),
@@ -117,9 +118,4 @@ def _redirect(result: Result) -> Redirect | None:
     if not result.next_action.HasField("redirect"):
         return None
     redirect = result.next_action.redirect
-    return Redirect(redirect.redirect_url, redirect.return_url)
-
-
-def _kept(text: str) -> str:
-    """A processor's word as the database can keep it: what was told must never be unsavable."""
-    return text.replace("\0", "")
+    return Redirect(kept(redirect.redirect_url), kept(redirect.return_url))

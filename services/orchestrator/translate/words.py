@@ -181,6 +181,11 @@ def plain_text(path: str, text: str) -> str:
     return text
 
 
+def kept(text: str) -> str:
+    """A processor's word as the database can keep it: what was told must never be unsavable."""
+    return text.replace("\0", "")
+
+
 def invalid(path: str, rule: str, problem: str, *, reason: Reason | None = None) -> InvalidArgument:
     """The refusal of one field."""
     violation = FieldViolation(path, rule, problem)
