@@ -51,13 +51,23 @@ async def open_orchestrator(system: System) -> AsyncIterator[None]:
     lease = timedelta(seconds=system.settings.lease_seconds)
     postings = Postings(system.database, lease=lease)
     payments = Payments(system.database, PaymentCodec(), postings, lease=lease)
-    callers, tasks = Callers(), Tasks(system.telemetry.tracing)
-    means = Means(payments, router, describe, system.clock, callers.tell, reach, enforcer.forbid)
+    tracing = system.telemetry.tracing
+    callers, tasks = Callers(), Tasks(tracing)
+    means = Means(
+        payments,
+        router,
+        describe,
+        system.clock,
+        callers.tell,
+        reach,
+        enforcer.forbid,
+        tracing.continued,
+    )
     desks = Desks(means, tasks, callers)
     orchestrator = Orchestrator(payments, desks, planner, enforcer, system.clock)
     reading = Reading(payments, Archive(system.database, PaymentCodec()), ledger)
     door = ProcessorDoor(payments, desks, system.clock)
-    poster = Poster(postings, desks, ledger, system.clock, reach)
+    poster = Poster(postings, desks, ledger, system.clock, reach, trace=tracing.shared)
     servicer = OrchestratorServicer(orchestrator, reading, door, poster)
     system.registry.register(add_OrchestratorServiceServicer_to_server, servicer)
     recovery = Recovery(payments, desks, system.clock, lease=lease)

@@ -31,6 +31,7 @@ from services.ledger.store.writer import JournalWriter, Posting
 from services.runtime.database import Connection, Database, Isolation, Record
 from services.runtime.group_commit import GroupCommit
 from services.runtime.messaging.message import OutgoingMessage, Topic
+from services.runtime.messaging.outbox import trace_headers
 from services.runtime.queries import load_queries
 
 _SQL: Final = load_queries("services.ledger.store")
@@ -107,6 +108,7 @@ class Journal:
             type=type(event).__name__,
             payload=self._codec(event),
             occurred_at=event.occurred_at,
+            headers=trace_headers(),
         )
         entry_ids = tuple(LedgerEntryId.new() for _ in draft.entries)
         return Posting.of(transaction_id, draft, entry_ids, message)

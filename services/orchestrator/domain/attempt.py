@@ -136,6 +136,8 @@ class Order:
     refund_id: RefundId | None
     sent_before: bool = False
     """Whether somebody may have sent it already: then only a definite answer ends it."""
+    traceparent: str | None = None
+    """The recorded trace of its payment."""
 
 
 # A hold that could not be released may still stand.

@@ -212,6 +212,7 @@ class Payment(Hearing):
             alternatives=self._untried(attempt.step_id),
             failover_on_soft_decline=planned.failover_on_soft_decline,
             refund_id=self._refund_id(attempt),
+            traceparent=self.request.traceparent,
         )
 
     def _refund_id(self, attempt: Attempt) -> RefundId | None:

@@ -80,6 +80,8 @@ class DuePosting:
     amount: Money
     entries: tuple[Entry, ...]
     try_count: int
+    traceparent: str | None = None
+    """The recorded trace of its payment."""
 
     @property
     def kind(self) -> str:

@@ -8,7 +8,8 @@ and what comes of each is again a change. It closes when nothing is left to carr
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -71,6 +72,17 @@ class Router(Protocol):
     async def look_up(self, order: Order) -> Execution: ...
 
 
+Trace = Callable[[str, str | None, Mapping[str, str]], AbstractContextManager[object]]
+"""Records a piece of work in the trace of the payment that it is done for."""
+
+
+def untraced(
+    _name: str, _traceparent: str | None, _words: Mapping[str, str]
+) -> AbstractContextManager[object]:
+    """Nobody records it."""
+    return nullcontext()
+
+
 async def send_all(_order: Order) -> None:
     """Nothing is kept from being sent."""
 
@@ -88,6 +100,7 @@ class Means:
     reach: Reach = live_on
     forbid: Callable[[Order], Awaitable[Execution | None]] = send_all
     """What comes of an attempt that must not be sent after all; None where it may."""
+    trace: Trace = untraced
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -284,7 +297,10 @@ class Desk:
             if payment.has_decided(call) or (change.answers_at_once and call is own)
         ]
         hold = self._hold(payment, change)
-        written = await self._means.store.save(payment, changes, hold, claim=claim, decided=decided)
+        with self._means.trace("commit", payment.request.traceparent, _about(payment)):
+            written = await self._means.store.save(
+                payment, changes, hold, claim=claim, decided=decided
+            )
         if not isinstance(written, Saved):
             self._payment = None
             if isinstance(written, Overtaken) and self.epoch == hold.epoch:
@@ -327,11 +343,21 @@ class Desk:
         for attempt in (*payment.to_send, *payment.to_look_up(now)):
             if attempt.id not in self._running and attempt.id not in self._resting:
                 self._running[attempt.id] = asyncio.create_task(
-                    self._carry_out(attempt, payment.order_for(attempt, now)),
+                    self._trace_out(attempt, payment.order_for(attempt, now)),
                     name=f"attempt {attempt.id}",
                 )
         if self._is_idle and not self._changes:
             await self._do(Change(lambda _: None, is_fact=True, is_forced=True))
+
+    async def _trace_out(self, attempt: Attempt, order: Order) -> None:
+        words = {
+            "payment_id": order.payment_id,
+            "merchant_id": order.merchant_id,
+            "attempt_id": attempt.id,
+            "processor_id": attempt.processor_id,
+        }
+        with self._means.trace(f"attempt {attempt.operation}", order.traceparent, words):
+            await self._carry_out(attempt, order)
 
     async def _carry_out(self, attempt: Attempt, order: Order) -> None:
         """Ask the processor, and have what it says recorded."""
@@ -399,6 +425,16 @@ class Desk:
 
     def _now(self) -> datetime:
         return self._means.clock.now()
+
+
+def _about(payment: Payment) -> Mapping[str, str]:
+    """What is said of a payment wherever something is recorded of it."""
+    return {
+        "payment_id": payment.id,
+        "merchant_id": payment.merchant_id,
+        "request_id": payment.request.request_id,
+        "state": payment.state,
+    }
 
 
 def _settle(

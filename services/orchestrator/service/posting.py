@@ -1,6 +1,7 @@
 """Booking in the ledger what payments owe it: idempotent tries, a bounded number of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol, Self, TypeAlias
@@ -63,6 +64,17 @@ class Payments(Protocol):
     async def change(self, payment_id: PaymentId, change: Change) -> Written: ...
 
 
+Trace: TypeAlias = Callable[
+    [str, Iterable[tuple[str | None, Mapping[str, str]]]], AbstractContextManager[object]
+]
+"""Records one piece of work in the trace of each thing that it is done for."""
+
+
+def untraced(_name: str, _parts: object) -> AbstractContextManager[object]:
+    """Nobody records it."""
+    return nullcontext()
+
+
 _Rejected: TypeAlias = Sequence[tuple[DuePosting, Refusal]]
 
 
@@ -99,7 +111,10 @@ class Poster:
         ledger: Ledger,
         clock: Clock,
         reach: Reach = live_on,
+        *,
+        trace: Trace = untraced,
     ) -> None:
+        self._trace = trace
         self._postings = postings
         self._payments = payments
         self._ledger = ledger
@@ -141,8 +156,10 @@ class Poster:
         return count
 
     async def _outcomes(self, due: Sequence[DuePosting]) -> Sequence[Booked | Refusal]:
+        traced = [(each.traceparent, {"payment_id": each.payment_id}) for each in due]
         try:
-            return await self._ledger.post(due)
+            with self._trace("posting", traced):
+                return await self._ledger.post(due)
         except SwitchyardError as error:
             return [refusal_of(error)] * len(due)
 

@@ -122,4 +122,5 @@ def _due(row: Record) -> DuePosting:
             for each in json.loads(row["entries"])
         ),
         try_count=row["try_count"],
+        traceparent=row["traceparent"],
     )

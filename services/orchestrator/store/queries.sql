@@ -226,11 +226,13 @@ select *
 -- name: add_postings
 -- What payments owe to the ledger from here on.
 insert into payments.postings
-       (id, payment_id, kind, idempotency_key, amount, currency, entries, created_at)
-select id, payment_id, kind, idempotency_key, amount, currency, entries::jsonb, created_at
+       (id, payment_id, kind, idempotency_key, amount, currency, entries, created_at, traceparent)
+select id, payment_id, kind, idempotency_key, amount, currency, entries::jsonb, created_at,
+       traceparent
   from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[],
-              $8::timestamptz[])
-       as posting (id, payment_id, kind, idempotency_key, amount, currency, entries, created_at);
+              $8::timestamptz[], $9::text[])
+       as posting (id, payment_id, kind, idempotency_key, amount, currency, entries, created_at,
+                   traceparent);
 
 -- name: reject_postings
 -- What the ledger will not have, for a person to look at.
@@ -326,7 +328,7 @@ update payments.postings as posting
            for update skip locked) as due
  where posting.id = due.id
 returning posting.id, payment_id, idempotency_key, amount, currency, entries::text as entries,
-          try_count;
+          try_count, traceparent;
 
 -- name: mark_booked
 -- The ledger has them, whatever was thought of that until now.

@@ -114,7 +114,9 @@ def unit_of(
         refunds=tuple(_refund_row(owner, refund) for refund in changes.refunds),
         parts=tuple(row for refund in changes.refunds for row in _part_rows(owner, refund)),
         disputes=tuple(_dispute_row(owner, dispute) for dispute in changes.disputes),
-        postings=tuple(_posting_row(posting) for posting in changes.postings),
+        postings=tuple(
+            _posting_row(posting, payment.request.traceparent) for posting in changes.postings
+        ),
         rejected=tuple(
             (posting_id.hex, refusal.reason, refusal.message)
             for posting_id, refusal in changes.rejected.items()
@@ -271,7 +273,7 @@ def _event_row(owner: str, applied: AppliedEvent) -> Row:
     )
 
 
-def _posting_row(posting: Posting) -> Row:
+def _posting_row(posting: Posting, traceparent: str | None) -> Row:
     entries = [
         {
             "account": entry.account,
@@ -289,6 +291,7 @@ def _posting_row(posting: Posting) -> Row:
         posting.amount.currency.code,
         json.dumps(entries),
         posting.created_at,
+        traceparent,
     )
 
 

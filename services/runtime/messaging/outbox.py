@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from services.runtime.database import Connection
 from services.runtime.messaging.message import OutgoingMessage, partition_of
 from services.runtime.queries import load_queries
-from services.runtime.telemetry import current_traceparent
+from services.runtime.telemetry import recorded_traceparent
 
 _QUERIES = load_queries(__package__)
 
@@ -39,5 +39,5 @@ def trace_headers() -> Mapping[str, str]:
 
     It is taken where the message is made: the task that writes a batch runs in no caller's trace.
     """
-    traceparent = current_traceparent()
+    traceparent = recorded_traceparent()
     return {} if traceparent is None else {"traceparent": traceparent}

@@ -10,8 +10,8 @@ a caller sent.
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from opentelemetry import context as otel_context
@@ -116,48 +116,60 @@ class Tracing:
         otel_context.attach(trace.set_span_in_context(span))
         return span
 
-    @contextmanager
     def span(
         self,
         name: str,
         words: Mapping[str, str] | None = None,
         *,
         kind: SpanKind = SpanKind.INTERNAL,
-    ) -> Iterator[Span]:
+    ) -> AbstractContextManager[Span]:
         """A span around a block, a child of the current one."""
-        here = trace.get_current_span().get_span_context()
-        span = self._start(name, here if here.is_valid else None, words or {}, kind=kind)
-        with _current(span):
-            yield span
+        current = trace.get_current_span()
+        here = current.get_span_context()
+        if here.is_valid and not self._goes_on_with(here):
+            return nullcontext(current)
+        return _current(self._start(name, here if here.is_valid else None, words or {}, kind=kind))
 
-    @contextmanager
     def continued(
-        self,
-        name: str,
-        traceparent: str | None,
-        words: Mapping[str, str] | None = None,
-        *,
-        kind: SpanKind = SpanKind.INTERNAL,
-    ) -> Iterator[Span]:
+        self, name: str, traceparent: str | None, words: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Span]:
         """A span around a block, in the recorded trace that began the matter wherever that was.
 
         What is current belongs to another trace when another call has brought the block about:
         then each of the two points at the other. Without a trace to go on in, or in that very
         trace, it is a child of what is current.
         """
-        began = parse_traceparent(traceparent) if traceparent else None
         current = trace.get_current_span()
         here = current.get_span_context()
-        if began is None or not began.trace_flags.sampled or began.trace_id == here.trace_id:
-            with self.span(name, words, kind=kind) as span:
-                yield span
-            return
-        span = self._start(
-            name, began, words or {}, kind=kind, link=here if here.is_valid else None
-        )
+        began = _recorded(traceparent)
+        if began is None or began.trace_id == here.trace_id:
+            return self.span(name, words)
+        span = self._start(name, began, words or {}, link=here if here.is_valid else None)
         current.add_link(span.get_span_context())
-        with _current(span):
-            yield span
+        return _current(span)
+
+    @contextmanager
+    def shared(
+        self, name: str, parts: Iterable[tuple[str | None, Mapping[str, str]]]
+    ) -> Iterator[None]:
+        """One block that is done for several matters: a span in the recorded trace of each.
+
+        The first one's is current, since a block can have but one; the others point at it.
+        """
+        traced = [(began, words) for header, words in parts if (began := _recorded(header))]
+        if not traced:
+            yield
+            return
+        (began, words), *others = traced
+        first = self._start(name, began, words)
+        link = first.get_span_context()
+        spans = [self._start(name, began, words, link=link) for began, words in others]
+        try:
+            with _current(first):
+                yield
+        finally:
+            for span in spans:
+                span.end()
 
     def _start(
         self,
@@ -165,7 +177,7 @@ class Tracing:
         parent: SpanContext | None,
         words: Mapping[str, str],
         *,
-        kind: SpanKind,
+        kind: SpanKind = SpanKind.INTERNAL,
         link: SpanContext | None = None,
     ) -> Span:
         if parent is None:
@@ -211,14 +223,20 @@ class _GivenTraceIds(RandomIdGenerator):
         return self.trace_id
 
 
+def _recorded(traceparent: str | None) -> SpanContext | None:
+    """Where a recorded trace is gone on with; None for one that is not, and for none."""
+    began = parse_traceparent(traceparent) if traceparent else None
+    return began if began is not None and began.trace_flags.sampled else None
+
+
 @contextmanager
-def _current(span: Span) -> Iterator[None]:
+def _current(span: Span) -> Iterator[Span]:
     """Make a span current for a block and end it; of an exception it keeps the type alone."""
     with trace.use_span(
         span, end_on_exit=True, record_exception=False, set_status_on_exception=False
     ):
         try:
-            yield
+            yield span
         except BaseException as error:
             mark_failed(span, type(error).__name__)
             raise

@@ -329,3 +329,25 @@ async def test_card_number_that_is_sent_for_a_request_id_is_nobody_s_id() -> Non
     line, span = await named("mer_1", "pay_1", **{"x-request-id": "4242424242424242"})
     assert line["request_id"] == span.attributes["request_id"]
     assert line["request_id"].startswith("req_")
+
+
+async def test_success_is_not_worth_a_line_at_level_info(house: House) -> None:
+    configure_logging("house", level="info", stream=house.logs)
+    registry = Registry(Middleware(house.telemetry))
+    registry.register(add_LedgerServiceServicer_to_server, house.ledger)
+    async with connect_in_process(registry) as channel:
+        await LedgerServiceStub(channel).GetBalance(GetBalanceRequest())
+        assert house.call_lines() == []
+
+
+async def test_handler_that_times_out_at_the_deadline_exceeded_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def give_up(_: GetBalanceRequest, __: Context) -> GetBalanceResponse:
+        raise TimeoutError
+
+    # However near the deadline is taken to be, the caller must not get there first.
+    monkeypatch.setattr("services.runtime.rpc.middleware._DEADLINE_MARGIN_SECONDS", 1000)
+    house.ledger.answer = give_up
+    with pytest.raises(DeadlineExceeded, match="before there was an answer"), typed_errors():
+        await house.stub.GetBalance(GetBalanceRequest())
