@@ -5,8 +5,8 @@ It is null where nothing is recorded, which is most often.
 
 from migrations.schemas import execute_script, grant
 
-revision = "payments_0008"
-down_revision = "payments_0007"
+revision = "payments_0009"
+down_revision = "payments_0008"
 branch_labels = None
 depends_on = None
 
