@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 HOME_DIR ?= .switchyard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-stripe torture kafka kafka-stop test-kafka test-faults lint format generate breaking release-contracts clean
+.PHONY: help setup lock demo run test test-stripe bench torture kafka kafka-stop test-kafka test-faults lint format generate breaking release-contracts clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ lock: $(READY) ## renew requirements/*.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group dev -o requirements/dev.txt
 
-demo: $(READY) ## start everything in a folder of its own and show what it does (needs nothing)
+demo: $(READY) ## start everything in a folder of its own and play a payment's whole life, troubles included (20 s)
 	@$(BIN)/payment-cli demo
 
 run: $(READY) ## run everything until Ctrl-C: database, sandbox, services, HTTP; it is kept in .switchyard
@@ -44,6 +44,11 @@ test-stripe: $(READY) ## hold the Stripe adapter against Stripe's test mode (set
 	  *) echo "nothing was tested: STRIPE_TEST_API_KEY is no test-mode key (it wants sk_test_...)"; exit 1;; \
 	esac
 	@$(BIN)/python -m pytest tests/processor/test_conformance.py -k stripe_test_mode -rs $(ARGS)
+
+bench: $(READY) ## measure messaging, ledger, router, payments and HTTP beside their baselines (JSON in .switchyard/bench)
+	@set -e; for each in messaging ledger router payments http; do \
+	  $(BIN)/python -m bench $$each --json $(HOME_DIR)/bench/$$each.json; \
+	done
 
 torture: $(READY) ## kill -9 processes under load, then ask the oracle (SEED=7 CYCLES=500; KAFKA=host:port)
 	@$(BIN)/python -m tests.torture --cycles $(or $(CYCLES),500) $(if $(SEED),--seed $(SEED)) $(if $(KAFKA),--kafka $(KAFKA))

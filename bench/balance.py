@@ -6,7 +6,6 @@ The rows are made by the server itself, past the triggers, since only their numb
 import argparse
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,10 +15,10 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-import orjson
 from rich.console import Console
 from rich.table import Table
 
+from bench import JSON_HELP, keep
 from services.kernel.clock import SystemClock
 from services.kernel.money import Currency
 from services.ledger.store.journal import Journal
@@ -58,15 +57,12 @@ def main(arguments: Sequence[str]) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench balance", description=__doc__)
     parser.add_argument("--largest", type=int, default=1_000_000, help="entries on one account")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="swy-") as folder:
         Path(folder).chmod(0o711)
         costs = asyncio.run(_measure(Path(folder), options.largest))
-    if options.json:
-        report = [asdict(cost) for cost in costs]
-        sys.stdout.write(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode() + "\n")
-        return 0
+    keep([asdict(cost) for cost in costs], options.json)
     table = Table("entries on the account", "one balance, ms", "µs per thousand entries")
     for cost in costs:
         table.add_row(

@@ -7,15 +7,14 @@ trace ids, every middleware, messages serialized and parsed both ways; the handl
 import argparse
 import asyncio
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import grpc
-import orjson
 import uvloop
 from payments.ledger.v1.ledger_service_pb2 import GetBalanceRequest, GetBalanceResponse
 from payments.ledger.v1.ledger_service_pb2_grpc import (
@@ -26,6 +25,7 @@ from payments.ledger.v1.ledger_service_pb2_grpc import (
 from rich.console import Console
 from rich.table import Table
 
+from bench import JSON_HELP, keep
 from services.runtime.rpc import GrpcServer, Middleware, Registry, connect, connect_in_process
 from services.runtime.telemetry import Telemetry, configure_logging
 
@@ -127,14 +127,12 @@ def _table(costs: Sequence[Cost]) -> Table:
 def main(arguments: Sequence[str]) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench channel", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP)
     parser.add_argument("--in-process-calls", type=int, default=10_000, help="per round")
     parser.add_argument("--network-calls", type=int, default=2_000, help="per round")
     options = parser.parse_args(arguments)
     configure_logging("bench", level="warning")
     costs = measure(options.in_process_calls, options.network_calls)
-    if options.json:
-        sys.stdout.write(orjson.dumps([asdict(cost) for cost in costs]).decode() + "\n")
-    else:
-        Console().print(_table(costs))
+    keep([asdict(cost) for cost in costs], options.json)
+    Console().print(_table(costs))
     return 0

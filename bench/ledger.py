@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 
-import orjson
 import uvloop
 from payments.core.v1.money_pb2 import Money as MoneyMessage
 from payments.ledger.v1 import ledger_service_pb2 as pb
@@ -30,6 +29,7 @@ from payments.ledger.v1.transaction_pb2 import TransactionDraft as DraftMessage
 from rich.console import Console
 from rich.table import Table
 
+from bench import JSON_HELP, keep
 from services.kernel.clock import SystemClock
 from services.kernel.money import Currency, Money
 from services.ledger.domain.transaction import EntryDraft, TransactionDraft
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench ledger", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each round takes")
     parser.add_argument("--rounds", type=int, default=3, help="the median of this many counts")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="swy-") as folder:
         Path(folder).chmod(0o711)
@@ -115,11 +115,9 @@ def main(arguments: Sequence[str]) -> int:
         figures = uvloop.run(_measure(Path(folder), options.seconds, options.rounds))
     by_name = {figure.name: figure.transactions_per_second for figure in figures}
     ratio = by_name[_TARGET] / by_name[_BASELINE]
-    if options.json:
-        report = {"figures": [asdict(figure) for figure in figures], "ratio": round(ratio, 1)}
-        sys.stdout.write(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode() + "\n")
-    else:
-        _print(figures, by_name[_BASELINE])
+    found = {"figures": [asdict(figure) for figure in figures], "ratio": round(ratio, 1)}
+    keep(found, options.json)
+    _print(figures, by_name[_BASELINE])
     return 0
 
 

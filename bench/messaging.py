@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,12 +19,12 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-import orjson
 import uvloop
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.table import Table
 
+from bench import JSON_HELP, keep
 from services.kernel.ids import EventId, PaymentId
 from services.runtime.database import Connection, Database
 from services.runtime.embedded_postgres import EmbeddedPostgres
@@ -81,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--messages", type=int, default=50_000, help="how many wait to be relayed")
     parser.add_argument("--seconds", type=float, default=10.0, help="of paced load, for latency")
     parser.add_argument("--engine", choices=["postgres", "kafka", "both"], default="both")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP)
     options = parser.parse_args(arguments)
     engines = ["postgres", "kafka"] if options.engine == "both" else [options.engine]
     with tempfile.TemporaryDirectory(prefix="swy-") as folder:
@@ -90,11 +89,8 @@ def main(arguments: Sequence[str]) -> int:
             uvloop.run(_measure(Path(folder), engine, options.messages, options.seconds))
             for engine in engines
         ]
-    if options.json:
-        text = orjson.dumps([asdict(each) for each in figures], option=orjson.OPT_INDENT_2)
-        sys.stdout.write(text.decode() + "\n")
-    else:
-        _print(figures)
+    keep([asdict(each) for each in figures], options.json)
+    _print(figures)
     return 0
 
 

@@ -12,9 +12,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
-import orjson
 import uvloop
 from payments.core.v1.money_pb2 import Money
 from payments.core.v1.operation_pb2 import OPERATION_AUTHORIZE
@@ -33,6 +33,7 @@ from payments.router.v1.router_service_pb2_grpc import (
     add_RouterServiceServicer_to_server,
 )
 
+from bench import JSON_HELP, keep
 from services.kernel.clock import SystemClock
 from services.kernel.ids import AttemptId, MerchantId, PaymentId, StepId
 from services.router.clients import Processors
@@ -134,16 +135,14 @@ async def measure(attempts: int) -> Overhead:
 def main(arguments: Sequence[str]) -> int:
     """Measure and report; 1 when the target was missed."""
     parser = argparse.ArgumentParser(prog="python -m bench router", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a sentence")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP)
     parser.add_argument("--attempts", type=int, default=20_000)
     options = parser.parse_args(arguments)
     configure_logging("bench", level="warning")
     found = uvloop.run(measure(options.attempts))
-    if options.json:
-        sys.stdout.write(orjson.dumps(asdict(found)).decode() + "\n")
-    else:
-        sys.stdout.write(
-            f"router: {found.p50_us} µs p50, {found.p99_us} µs p99 over {found.attempts:,}"
-            f" attempts in process, without the processor's own time; target {TARGET_US:.0f} p50\n"
-        )
+    keep(asdict(found), options.json)
+    sys.stdout.write(
+        f"router: {found.p50_us} µs p50, {found.p99_us} µs p99 over {found.attempts:,}"
+        f" attempts in process, without the processor's own time; target {TARGET_US:.0f} p50\n"
+    )
     return 0 if found.p50_us < TARGET_US else 1

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import orjson
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench import JSON_HELP, keep
 from bench.http.arrangements import BASELINES, CONNECTIONS, Report, measure
 from services.runtime.garbage import calm_garbage_collection
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each round takes")
     parser.add_argument("--rounds", type=int, default=3, help="the median of this many counts")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="swy-") as folder:
         Path(folder).chmod(0o711)
@@ -42,11 +42,8 @@ def main(arguments: Sequence[str]) -> int:
                 connections=options.connections,
             )
         )
-    if options.json:
-        found = {**asdict(report), "ratios": _ratios(report)}
-        sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
-    else:
-        _print(report)
+    keep({**asdict(report), "ratios": _ratios(report)}, options.json)
+    _print(report)
     return 0
 
 
@@ -66,7 +63,10 @@ def _print(report: Report) -> None:
             *(str(ratios.get(figure.name, {}).get(baseline, "")) for baseline in BASELINES),
         )
     Console(width=130).print(table)
-    sys.stdout.write(f"peak memory of the platform's process: {report.service_memory_mb:.0f} MB\n")
+    sys.stdout.write(
+        f"the platform's process: {report.service_cpu_ms} ms of processor time a payment,"
+        f" {report.service_memory_mb:.0f} MB at most\n"
+    )
 
 
 def _ratios(report: Report) -> dict[str, dict[str, float]]:

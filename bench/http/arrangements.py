@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from bench.http.generator import Connections, connected, request
 from bench.payments import load
 from bench.payments.load import Figure, Pay, Round
 from bench.payments.rows import RowSizes, drained, run_pgbench
-from bench.payments.serving import peak_memory_mb, serving
+from bench.payments.serving import Process, cpu_seconds, peak_memory_mb, serving
 from bench.payments.shop import open_shop
 from services.runtime.database import Database
 from services.runtime.embedded_postgres import EmbeddedPostgres
@@ -43,23 +44,33 @@ class Report:
     """Of the last minute before the run: what else the machine was doing."""
     figures: list[Figure] = field(default_factory=list)
     service_memory_mb: float = 0.0
+    service_cpu_ms: float = 0.0
+    """The processor time of the platform's process for each payment, when it is busy."""
 
 
 @dataclass
 class _Bench:
     run: RunFile
+    process: Process
     api_key: str
     database: Database
     seconds: float
     connections: int
+    cpu_ms: list[float] = field(default_factory=list)
+    """The processor time for a payment, of each round at full load."""
 
     async def paying(self) -> Round:
         """As many payments as there are connections, and then what they have left to be done."""
         async with connected(self._url, self.connections) as connections:
             pay = self._pay(connections)
             await load.at_once(pay, callers=self.connections, seconds=_WARM_UP_SECONDS)
+            await drained(self.database)
+            before, began = cpu_seconds(self.process), connections.answers
             found = await load.at_once(pay, callers=self.connections, seconds=self.seconds)
-        return replace(found, drained_seconds=await drained(self.database))
+            found = replace(found, drained_seconds=await drained(self.database))
+            used_seconds = cpu_seconds(self.process) - before
+            self.cpu_ms.append(used_seconds * 1000 / (connections.answers - began))
+        return found
 
     async def paying_quietly(self) -> Round:
         """So few payments that none waits for another: what the platform itself takes."""
@@ -119,9 +130,11 @@ async def measure(folder: Path, *, seconds: float, rounds: int, connections: int
         database = await Database.connect(url, application_name="bench", pool_size=2)
         with serving(folder, url, "--http-port", "0") as (run, process):
             api_key = await _merchant(run)
-            bench = _Bench(replace(run, database_url=url), api_key, database, seconds, connections)
+            reached = replace(run, database_url=url)
+            bench = _Bench(reached, process, api_key, database, seconds, connections)
             report.figures = await _in_turn(bench, rounds)
             report.service_memory_mb = peak_memory_mb(process)
+            report.service_cpu_ms = round(statistics.median(bench.cpu_ms), 2)
         await database.close()
     finally:
         await server.stop()

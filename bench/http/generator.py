@@ -69,12 +69,15 @@ class Connections:
         self._free: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
         for each in connections:
             self._free.put_nowait(each)
+        self.answers = 0
+        """How many there were."""
 
     async def answered(self, asked: bytes, status: int) -> bytes:
         """The answer, head and body, which must have a status."""
         connection = await self._free.get()
         answer = await connection.ask(asked)
         self._free.put_nowait(connection)
+        self.answers += 1
         if not answer.startswith(b"HTTP/1.1 %d" % status):
             raise SystemExit(f"{status} was expected: {answer.decode(errors='replace')}")
         return answer

@@ -15,11 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-import orjson
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from bench import JSON_HELP, keep
 from bench.payments.arrangements import ONE_A_WRITE, PGBENCH, Report, measure
 from bench.payments.load import Figure
 from services.runtime.garbage import calm_garbage_collection
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="the median of this many counts")
     parser.add_argument("--callers", type=int, default=64, help="how many pay at the same time")
     parser.add_argument("--only", help="measure the arrangements whose names contain this")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP)
     options = parser.parse_args(arguments)
     with (
         tempfile.TemporaryDirectory(prefix="swy-") as folder,
@@ -54,11 +54,8 @@ def main(arguments: Sequence[str]) -> int:
                 only=options.only or "",
             )
         )
-    if options.json:
-        found = {**asdict(report), "ratios": _ratios(report)}
-        sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
-    else:
-        _print(report)
+    keep({**asdict(report), "ratios": _ratios(report)}, options.json)
+    _print(report)
     return 0
 
 

@@ -1,5 +1,6 @@
 """All the services in a process of their own."""
 
+import os
 import subprocess
 import sys
 import time
@@ -35,6 +36,12 @@ def peak_memory_mb(process: Process) -> float:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+def cpu_seconds(process: Process) -> float:
+    """The processor time that the process has used so far, in all its threads."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _run_file(home: Path, process: Process) -> RunFile:
