@@ -58,6 +58,7 @@ def _check_amounts(books: Books, payment: Row) -> Iterator[Violation]:
     owed: Counter[str] = Counter()
     for posting in books.postings_of[payment["id"]]:
         owed[posting["kind"]] += posting["amount"]
+    owed["refund"] -= owed["refund_reversal"]
     steps = books.steps_of[payment["id"]]
     owner = name(payment["id"])
     for kind, column in (("capture", "captured"), ("refund", "refunded")):

@@ -11,6 +11,7 @@ from typing import Final
 from oracle.books import Books, Row, is_settled, name
 from oracle.record import Hold, Record, Return
 from oracle.report import Violation
+from oracle.returns import came_back
 
 _ADMITS_CAPTURE: Final = frozenset({"captured", "refunded", "disputed"})
 
@@ -147,7 +148,7 @@ def _check_return(books: Books, each: Return) -> Iterator[Violation]:
     )
     posting = books.postings.get(key)
     if each.state != "succeeded":
-        if attempt["state"] == "succeeded":
+        if attempt["state"] == "succeeded" and not came_back(books, attempt["part_id"]):
             message = f"is {each.state} at the processor, and counted as paid out"
             yield Violation("return.not_made", each.id, message)
     elif attempt["state"] != "succeeded" or posting is None:
@@ -173,6 +174,7 @@ def _made_up(books: Books, record: Record) -> Iterator[Violation]:
             and attempt["operation"] == "refund"
             and attempt["state"] == "succeeded"
             and attempt["reference"] not in returned
+            and not came_back(books, attempt["part_id"])
         ):
             message = f"{attempt['amount']} counts as returned, and nothing went back"
             yield Violation("return.made_up", f"att_{attempt['id'].hex}", message)

@@ -79,6 +79,11 @@ def _check_state(books: Books, payment: Row) -> Iterator[Violation]:
         yield Violation("state.nothing_taken", owner, f"is {state}, and nothing was captured")
     if state in ("failed", "voided", "created") and captured:
         yield Violation("state.taken", owner, f"is {state}, and {captured} was captured")
+    if state == "refunded" and any(
+        posting["kind"] == "refund_reversal" for posting in books.postings_of[payment["id"]]
+    ):
+        # Some of it came back, and no state goes backward.
+        return
     if (state == "refunded") != (state in _TAKEN - {"disputed"} and refunded >= captured > 0):
         message = f"is {state} with {refunded} of {captured} returned"
         yield Violation("state.refunded", owner, message)

@@ -6,6 +6,7 @@ from typing import Final
 
 from oracle.books import Books, Row, grouped, name
 from oracle.report import Bounds, Violation
+from oracle.returns import came_back
 
 # What tells of a change of state. A refund is told of for each part, whatever state follows.
 _TELLS: Final[Mapping[str, str]] = {
@@ -28,7 +29,7 @@ def check_telling(books: Books, bounds: Bounds) -> Iterator[Violation]:
         if any(each["type"] == "PaymentCreated" for each in messages):
             counts = Counter(each["type"] for each in messages)
             yield from _check_moves(payment, moves[payment["id"]], counts)
-            yield from _check_refunds(payment, parts[payment["id"]], counts)
+            yield from _check_refunds(books, payment, parts[payment["id"]], counts)
             yield from _check_numbers(payment, messages)
     yield from _check_bus(books, bounds)
 
@@ -41,9 +42,12 @@ def _check_moves(payment: Row, moves: Sequence[Row], counts: Counter[str]) -> It
             yield Violation("event.missing", name(payment["id"]), message)
 
 
-def _check_refunds(payment: Row, parts: Sequence[Row], counts: Counter[str]) -> Iterator[Violation]:
+def _check_refunds(
+    books: Books, payment: Row, parts: Sequence[Row], counts: Counter[str]
+) -> Iterator[Violation]:
+    back = sum(came_back(books, part["id"]) for part in parts)
     for state, expected in (("succeeded", "PaymentRefunded"), ("failed", "PaymentRefundFailed")):
-        ended = sum(part["state"] == state for part in parts)
+        ended = sum(part["state"] == state for part in parts) + (back if state == "failed" else 0)
         if ended != counts[expected]:
             message = f"{ended} refunds {state}, and {counts[expected]} {expected} were written"
             yield Violation("event.missing", name(payment["id"]), message)
