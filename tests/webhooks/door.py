@@ -97,6 +97,10 @@ class Outside:
         order = {"advance_seconds": timedelta(**much).total_seconds()}
         (await self.controls.post("clock", json=order)).raise_for_status()
 
+    async def stop_clock(self) -> None:
+        """Let nothing become due until time is let pass."""
+        (await self.controls.post("clock", json={"frozen": True})).raise_for_status()
+
     async def resend(self, count: int) -> None:
         """Deliver some events again."""
         for event_id in sorted(await self.event_ids())[:count]:
@@ -105,14 +109,18 @@ class Outside:
 
     async def event_ids(self) -> set[str]:
         """All events that there are, whoever was told of them."""
-        found: list[str] = []
+        return {event["id"] for event in await self.events()}
+
+    async def events(self) -> list[dict[str, Any]]:
+        """The same, whole, newest first."""
+        found: list[dict[str, Any]] = []
         params: dict[str, Any] = {"limit": 100}
         while True:
             page = (await self.api.get("events", params=params)).json()
-            found += [event["id"] for event in page["data"]]
+            found += page["data"]
             if not page["has_more"]:
-                return set(found)
-            params["starting_after"] = found[-1]
+                return found
+            params["starting_after"] = found[-1]["id"]
 
 
 @asynccontextmanager

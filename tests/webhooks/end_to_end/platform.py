@@ -35,6 +35,9 @@ Booking = tuple[str, dict[str, int]]
 KEYS: Final = {"stripe": "sk_test_first", "stripe_eu": "sk_test_second"}
 _NOWHERE: Final = "http://127.0.0.1:9/"
 _PATH: Final = "/api/v1/webhooks/stripe"
+# A payment of 100.00, of which the platform earns 2.9 % and 0.30.
+CAPTURE: Final[Booking] = ("capture", {"clearing": -10_000, "payable": 9_680, "fees": 320})
+
 # What is left to be done is done, and nothing waits for its time.
 _AT_REST: Final = Bounds(work=timedelta(0))
 
@@ -83,11 +86,25 @@ class Platform:
         )
         return str(row["result_reference"])
 
+    async def at_processor(self, payment: JsonObject, act: str, **form: Any) -> JsonObject:
+        """What somebody does with a payment's intent in the processor's own dashboard."""
+        path = f"payment_intents/{await self.hold_id(payment)}/{act}"
+        return _body(await self.outside.api.post(path, data=form))
+
+    async def disputed(self, payment: JsonObject, **order: Any) -> str:
+        """The customer's bank opens a dispute; its name at the processor."""
+        order = {"payment_intent": await self.hold_id(payment), **order}
+        return str(_body(await self.outside.controls.post("disputes", json=order))["id"])
+
+    async def decided(self, object_id: str, verdict: str) -> None:
+        """A bank decides about a dispute, or sends a refund back."""
+        kind = "refunds" if object_id.startswith("re_") else "disputes"
+        _body(await self.outside.controls.post(f"{kind}/{object_id}/{verdict}", json={}))
+
     async def events_of(self, *types: str) -> list[JsonObject]:
         """The first account's events of these types, newest first."""
         params: dict[str, Any] = {"limit": 100, "types[]": types}
-        answer = await self.outside.api.get("events", params=params)
-        found: list[JsonObject] = answer.json()["data"]
+        found: list[JsonObject] = _body(await self.outside.api.get("events", params=params))["data"]
         return found
 
     async def until(self, shop: Shop, payment: JsonObject, **expected: object) -> JsonObject:
@@ -228,6 +245,12 @@ def _processors_file(folder: Path, accounts: Mapping[str, Account]) -> Path:
     file = folder / "processors.toml"
     file.write_text("\n".join(tables))
     return file
+
+
+def _body(answer: httpx.Response) -> JsonObject:
+    assert answer.status_code == 200, answer.text
+    body: JsonObject = answer.json()
+    return body
 
 
 def event_about(subject: Mapping[str, Any], event_type: str, **more: Any) -> JsonObject:

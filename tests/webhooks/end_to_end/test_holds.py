@@ -1,27 +1,17 @@
 """Holds that end otherwise than by our own doing, told by the sandbox's webhooks over HTTP."""
 
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from tests.gateway.http.stage import JsonObject, Shop, order
 from tests.webhooks.conftest import eventually
-from tests.webhooks.end_to_end.platform import Platform, event_about
+from tests.webhooks.end_to_end.platform import CAPTURE, Platform, event_about
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CAPTURED: Final = [("capture", {"clearing": -10_000, "payable": 9_680, "fees": 320})]
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def shop(platform: Platform) -> AsyncIterator[Shop]:
-    """A merchant; whatever went wrong at the processor goes right again in the end."""
-    yield await platform.stage.merchant("stripe")
-    await platform.outside.mischief()
-    await platform.outside.relent()
+CAPTURED: Final = [CAPTURE]
 
 
 async def _waiting(shop: Shop) -> JsonObject:
@@ -45,17 +35,6 @@ async def _held(shop: Shop) -> JsonObject:
     payment = await shop.pay(10_000, capture_method="manual")
     assert payment["status"] == "authorized"
     return payment
-
-
-async def _at_processor(
-    platform: Platform, payment: JsonObject, act: str, **form: Any
-) -> JsonObject:
-    """What somebody does with a payment's intent in the processor's own dashboard."""
-    path = f"payment_intents/{await platform.hold_id(payment)}/{act}"
-    answer = await platform.outside.api.post(path, data=form)
-    assert answer.status_code == 200, answer.text
-    intent: JsonObject = answer.json()
-    return intent
 
 
 async def _causes(platform: Platform, payment: JsonObject) -> dict[str, str]:
@@ -118,7 +97,7 @@ async def test_a_capture_in_doubt_whose_hold_is_canceled_has_failed(
     await platform.outside.strike("server_error", "payment_intents.retrieve")
     payment = (await shop.post("/payments", order(10_000))).body
     await platform.until(shop, payment, status="authorized", in_doubt=True)
-    await _at_processor(platform, payment, "cancel")
+    await platform.at_processor(payment, "cancel")
     voided = await platform.until(shop, payment, status="voided", in_doubt=False)
     assert (voided["amount_authorized"], voided["amount_captured"]) == (0, 0)
     assert await platform.booked(shop, payment) == []
@@ -128,7 +107,7 @@ async def test_a_hold_that_is_canceled_at_the_processor_is_voided(
     platform: Platform, shop: Shop
 ) -> None:
     payment = await _held(shop)
-    await _at_processor(platform, payment, "cancel", cancellation_reason="fraudulent")
+    await platform.at_processor(payment, "cancel", cancellation_reason="fraudulent")
     await platform.until(shop, payment, status="voided", amount_authorized=0)
     refused = await shop.post(f"/payments/{payment['id']}/capture")
     assert refused.status == 409
@@ -139,7 +118,7 @@ async def test_a_hold_that_is_taken_at_the_processor_is_captured_and_booked(
     platform: Platform, shop: Shop
 ) -> None:
     payment = await _held(shop)
-    await _at_processor(platform, payment, "capture", amount_to_capture="6000")
+    await platform.at_processor(payment, "capture", amount_to_capture="6000")
     paid = await platform.until(shop, payment, status="captured", amount_captured=6_000)
     assert not paid["needs_reconciliation"]
     assert await platform.booked(shop, payment) == [
@@ -166,7 +145,7 @@ async def test_a_hundred_copies_at_once_are_stored_applied_and_booked_once(
     payment = await _held(shop)
     await platform.settled()
     await platform.outside.mischief(paused=True)
-    await _at_processor(platform, payment, "capture")
+    await platform.at_processor(payment, "capture")
     event = (await platform.events_of("payment_intent.succeeded"))[0]
     answers = await platform.tell(event, times=100)
     assert {answer.status_code for answer in answers} == {200}
@@ -227,8 +206,8 @@ async def test_money_taken_after_the_payment_failed_goes_back_and_is_booked_both
     await _decide(payment, "fail")
     await platform.until(shop, payment, status="failed")
     # The customer tries another card on a page of the processor's, and somebody takes it.
-    await _at_processor(platform, payment, "confirm", payment_method="pm_card_visa")
-    await _at_processor(platform, payment, "capture")
+    await platform.at_processor(payment, "confirm", payment_method="pm_card_visa")
+    await platform.at_processor(payment, "capture")
     hold = await platform.hold_id(payment)
 
     async def is_returned() -> bool:
