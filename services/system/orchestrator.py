@@ -15,10 +15,10 @@ from payments.router.v1.router_service_pb2_grpc import RouterServiceStub
 from services.orchestrator.clients import Configs, Ledger, Planner, Router
 from services.orchestrator.metrics import DoubtMetrics
 from services.orchestrator.rpc import OrchestratorServicer
-from services.orchestrator.service.desk import Means
 from services.orchestrator.service.desks import Callers, Desks
 from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
 from services.orchestrator.service.hearing import ProcessorDoor
+from services.orchestrator.service.means import Means
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.service.posting import Poster
 from services.orchestrator.service.reading import Reading

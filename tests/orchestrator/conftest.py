@@ -54,10 +54,10 @@ from services.orchestrator.clients import Configs, Planner
 from services.orchestrator.clients import Ledger as LedgerClient
 from services.orchestrator.clients import Router as RouterClient
 from services.orchestrator.rpc import OrchestratorServicer
-from services.orchestrator.service.desk import Means as DeskMeans
 from services.orchestrator.service.desks import Callers, Desks
 from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
 from services.orchestrator.service.hearing import ProcessorDoor
+from services.orchestrator.service.means import Means as DeskMeans
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.service.posting import Poster
 from services.orchestrator.service.reading import Reading
@@ -110,6 +110,7 @@ class House:
     planner: "StandInPlanner"
     configs: StandInConfigs
     policies: Configs
+    desks: Desks
     calls: list[str] = field(default_factory=list)
     """What the processors were asked, by the name of the method."""
 
@@ -266,6 +267,7 @@ async def running_house(
             planner,
             configs,
             policies,
+            desks,
             calls,
         )
         async with AsyncExitStack() as stack:

@@ -10,9 +10,9 @@ from services.orchestrator.domain.attempt import Execution, Order
 from services.orchestrator.domain.command import ResponseMode
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.policy import Policy
-from services.orchestrator.service.desk import Means
 from services.orchestrator.service.desks import Callers, Desks
 from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
+from services.orchestrator.service.means import Means
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.postings import Postings

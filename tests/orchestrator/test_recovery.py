@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from time import monotonic
+from typing import Any
 
 import pytest
 from payments.core.v1.operation_pb2 import Operation
@@ -13,11 +15,14 @@ from payments.result.v1.result_pb2 import Result
 from prometheus_client import CollectorRegistry
 
 from services.kernel.clock import ManualClock, SystemClock
+from services.kernel.ids import PaymentId
 from services.kernel.outcome import ErrorCode as Code
+from services.orchestrator.domain.saving import LEASE
 from services.orchestrator.metrics import DoubtMetrics
 from services.orchestrator.workers import DoubtWatch
 from tests.orchestrator.conftest import House, running_house
 from tests.orchestrator.orders import about, execution, succeeded
+from tests.orchestrator.test_hearing_door import telling
 from tests.orchestrator.test_life_cycle import challenge, usd
 from tests.router.attempts import failed, unknown
 from tests.stand_in_processors import StandInProcessors, never
@@ -195,6 +200,32 @@ async def test_nobody_is_refused_by_what_was_overtaken(application_url: str) -> 
         answer = await first.stub.RefundPayment(refund, timeout=30)
         assert answer.refund.amount == usd(100)
         assert (await call).payment.id == payment.id
+
+
+async def test_what_is_taken_up_while_it_is_being_saved_is_gone_on_with_at_once(
+    application_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep comes between what is done to the payment and the commit of that."""
+    processors = _processors()
+    processors.script(AUTHORIZE, unknown())
+    processors.script(LOOKUP, *[unknown() for _ in range(4)], succeeded("pi_1"))
+    async with running_house(application_url, processors, recovers=False) as house:
+        payment = await house.execute(execution())
+        save, began_at = house.writer.save, monotonic()
+
+        async def save_late(*words: Any, **more: Any) -> Any:
+            monkeypatch.setattr(house.writer, "save", save)
+            lease = await house.writer.take(PaymentId.parse(payment.id))
+            assert lease is not None
+            house.desks.drive(lease)
+            return await save(*words, **more)
+
+        monkeypatch.setattr(house.writer, "save", save_late)
+        (attempt,) = await house.rows("select id from payments.attempts")
+        asked = telling("ACTION_REQUIRED", 1, attempt_id=f"att_{attempt['id'].hex}")
+        await house.stub.ApplyProcessorEvent(asked)
+        await _until(house, payment.id, lambda each: each.state == CAPTURED)
+        assert monotonic() - began_at < LEASE.total_seconds()
 
 
 async def test_an_order_given_elsewhere_is_carried_out_by_who_drives(application_url: str) -> None:

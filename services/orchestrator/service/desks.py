@@ -13,7 +13,9 @@ from services.orchestrator.domain.command import Answer, Command, Decided, KeyRe
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.quota import Draws
 from services.orchestrator.domain.saving import Lease, Saved, Written
-from services.orchestrator.service.desk import Change, Desk, Means
+from services.orchestrator.service.change import Change
+from services.orchestrator.service.desk import Desk
+from services.orchestrator.service.means import Means
 
 _FIRST_LOOK_SECONDS: Final = 0.05
 _LONGEST_LOOK_SECONDS: Final = 1.0

@@ -15,7 +15,7 @@ from services.orchestrator.domain.applied import Disposition, FactKind, Heard, P
 from services.orchestrator.domain.hearing import NOT_OURS
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.saving import ToldBefore
-from services.orchestrator.service.desk import Change
+from services.orchestrator.service.change import Change
 from services.orchestrator.service.desks import Desks
 
 _log = structlog.get_logger()

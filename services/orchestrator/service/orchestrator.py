@@ -22,7 +22,7 @@ from services.orchestrator.domain.listing import PaymentFilter
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.quota import Draws
-from services.orchestrator.service.desk import Apply, Change
+from services.orchestrator.service.change import Apply, Change
 from services.orchestrator.service.desks import Desks
 
 

@@ -23,7 +23,7 @@ from services.orchestrator.domain.posting import (
     refusal_of,
 )
 from services.orchestrator.domain.saving import Written
-from services.orchestrator.service.desk import Change
+from services.orchestrator.service.change import Change
 
 BATCH_MAX: Final = 500
 
