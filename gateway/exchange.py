@@ -40,6 +40,8 @@ from services.runtime.telemetry.tracing import mark_failed
 _IdT = TypeVar("_IdT", bound=Id)
 Answer = Callable[["Exchange"], Awaitable[Told]]
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OTHER_METHOD: Final = "OTHER"
 _KEY: Final = "idempotency-key"
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
@@ -54,7 +56,8 @@ class Exchange:
         self.means = means
         self.services = means.services
         self.route = route
-        self.method = request.method
+        # Whoever asks may make one up, and it stands in metrics, spans and lines.
+        self.method = request.method if request.method in _METHODS else _OTHER_METHOD
         self.headers, self._twice = _headers(request)
         self.request_id = _request_id(self.headers.get("request-id"))
         self.principal: Principal | None = None
@@ -65,7 +68,9 @@ class Exchange:
 
     def payment_id(self) -> PaymentId:
         """The payment that the path names."""
-        return self._id(PaymentId, "payment_id")
+        payment_id = self._id(PaymentId, "payment_id")
+        bind_context(payment_id=payment_id)
+        return payment_id
 
     def refund_id(self) -> RefundId:
         """The refund that the path names."""
@@ -147,6 +152,7 @@ async def conduct(
     started_at = time.perf_counter()
     span = _introduce(exchange)
     told = await _told(exchange, scope, answer, needs_key=needs_key)
+    bind_context(payment_id=_payment_told_of(told))
     duration_seconds = time.perf_counter() - started_at
     exchange.means.metrics.answered(exchange.method, exchange.route, told.status, duration_seconds)
     _report(exchange, told, duration_seconds)
@@ -193,6 +199,14 @@ def _introduce(exchange: Exchange) -> Span:
         exchange.headers.get("traceparent"),
         {"request_id": exchange.request_id},
     )
+
+
+def _payment_told_of(told: Told) -> str | None:
+    """The payment that an answer or a problem is about, if it is about one."""
+    body = told.body if isinstance(told.body, dict) else {}
+    payment = body.get("payment")
+    payment_id = (payment if isinstance(payment, dict) else body).get("payment_id")
+    return payment_id if isinstance(payment_id, str) else None
 
 
 def _report(exchange: Exchange, told: Told, duration_seconds: float) -> None:

@@ -21,6 +21,8 @@ MAX_METADATA_ENTRIES = 50
 MAX_METADATA_KEY_CHARACTERS = 40
 MAX_METADATA_VALUE_CHARACTERS = 500
 MAX_ISSUE_VALUE_CHARACTERS = 200
+# Where a processor keeps the trace of a payment that is recorded, so that its webhooks name it.
+TRACE_METADATA_KEY = "switchyard_traceparent"
 
 
 @unique

@@ -1,5 +1,7 @@
 """Attempts as the router is sent them, and what it answers."""
 
+from collections.abc import Mapping
+
 from payments.processor.v1.attempt_pb2 import Attempt as AttemptMessage
 from payments.result.v1.result_pb2 import Result
 from payments.router.v1.router_service_pb2 import (
@@ -9,6 +11,7 @@ from payments.router.v1.router_service_pb2 import (
     LookupAttemptResponse,
 )
 
+from services.kernel.context import TRACE_METADATA_KEY
 from services.kernel.errors import InvalidArgument, SwitchyardError
 from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.attempt import Execution, Order, Redirect
@@ -104,7 +107,7 @@ def attempt_message(order: Order) -> AttemptMessage:
         amount=money_message(attempt.amount),
         processor_reference=attempt.hold or "",
         refund_id=order.refund_id or "",
-        metadata=order.metadata,
+        metadata=_with_trace(order),
     )
     if attempt.operation is Operation.AUTHORIZE:
         message.instrument.CopyFrom(instrument_message(order.instrument))
@@ -119,3 +122,16 @@ def _redirect(result: Result) -> Redirect | None:
         return None
     redirect = result.next_action.redirect
     return Redirect(kept(redirect.redirect_url), kept(redirect.return_url))
+
+
+def _with_trace(order: Order) -> Mapping[str, str]:
+    """The merchant's words, and beside them the trace: it is ours to name, and theirs is left out.
+
+    It is the stored one, the same for every try: a processor refuses a key with another body.
+    """
+    if order.traceparent is None and TRACE_METADATA_KEY not in order.metadata:
+        return order.metadata
+    words = {name: word for name, word in order.metadata.items() if name != TRACE_METADATA_KEY}
+    if order.traceparent is not None:
+        words[TRACE_METADATA_KEY] = order.traceparent
+    return words

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from services.runtime.database import Connection
 from services.runtime.messaging.message import OutgoingMessage, partition_of
 from services.runtime.queries import load_queries
-from services.runtime.telemetry import recorded_traceparent
+from services.runtime.telemetry import pointed_at, recorded_traceparent
 
 _QUERIES = load_queries(__package__)
 
@@ -34,10 +34,12 @@ async def append(connection: Connection, messages: Sequence[OutgoingMessage]) ->
     )
 
 
-def trace_headers() -> Mapping[str, str]:
+def trace_headers(*, of: str | None = None) -> Mapping[str, str]:
     """The trace that is being recorded here and now, for the headers of what is being written.
 
     It is taken where the message is made: the task that writes a batch runs in no caller's trace.
+    A message may belong to the trace `of` a matter that began elsewhere; then what is recorded here
+    points at that.
     """
-    traceparent = recorded_traceparent()
+    traceparent = recorded_traceparent() if of is None else pointed_at(of)
     return {} if traceparent is None else {"traceparent": traceparent}

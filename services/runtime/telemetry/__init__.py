@@ -16,6 +16,7 @@ from services.runtime.telemetry.metrics import CallMetrics, MetricsEndpoint
 from services.runtime.telemetry.tracing import (
     Tracing,
     current_traceparent,
+    pointed_at,
     recorded_traceparent,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "bound_context",
     "configure_logging",
     "current_traceparent",
+    "pointed_at",
     "recorded_traceparent",
 ]
 

@@ -67,6 +67,13 @@ def recorded_traceparent() -> str | None:
     return _traceparent(here) if here.is_valid and here.trace_flags.sampled else None
 
 
+def pointed_at(traceparent: str) -> str:
+    """Have the current span point at another trace, in which what it began goes on."""
+    if (there := _recorded(traceparent)) is not None:
+        trace.get_current_span().add_link(there)
+    return traceparent
+
+
 def _traceparent(here: SpanContext) -> str:
     return f"00-{here.trace_id:032x}-{here.span_id:016x}-{here.trace_flags & 1:02x}"
 

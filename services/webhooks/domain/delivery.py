@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from services.kernel.context import TRACE_METADATA_KEY
 from services.kernel.errors import FieldViolation, InvalidArgument, Reason
 
 # What goes on to be applied travels in a message of 4 MiB, with more beside it.
@@ -21,6 +22,7 @@ BODY_BYTES_MAX: Final = 3 * 1024 * 1024
 _EVENT_ID: Final = re.compile(r"evt_[A-Za-z0-9_]{1,200}", re.ASCII)
 _OBJECT_ID: Final = re.compile(r"[A-Za-z0-9_]{1,180}", re.ASCII)
 _TYPE: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", re.ASCII)
 _DIGITS_MAX: Final = 19
 _LATEST: Final = 253402300799  # the last second of the year 9999
 
@@ -46,6 +48,8 @@ class Delivery:
     """The payment that it is about in the processor's books, else the object, else the event."""
     occurred_at: datetime | None
     body: bytes
+    traceparent: str | None = None
+    """The recorded trace of what it is about, where the processor was told of that."""
 
 
 def read_delivery(body: bytes) -> Delivery:
@@ -68,6 +72,7 @@ def read_delivery(body: bytes) -> Delivery:
         object_id=_object_id(event) or event_id,
         occurred_at=_moment(event.get("created")),
         body=body,
+        traceparent=_traceparent(event),
     )
 
 
@@ -88,14 +93,24 @@ def _refuse(word: str) -> object:
 
 
 def _object_id(event: Mapping[str, Any]) -> str | None:
-    data = event.get("data")
-    subject = data.get("object") if isinstance(data, Mapping) else None
-    if not isinstance(subject, Mapping):
-        return None
+    subject = _subject(event)
     payment = subject.get("payment_intent")
     if isinstance(payment, Mapping):
         payment = payment.get("id")
     return _matching(_OBJECT_ID, payment) or _matching(_OBJECT_ID, subject.get("id"))
+
+
+def _traceparent(event: Mapping[str, Any]) -> str | None:
+    metadata = _subject(event).get("metadata")
+    known = metadata.get(TRACE_METADATA_KEY) if isinstance(metadata, Mapping) else None
+    return _matching(_TRACEPARENT, known)
+
+
+def _subject(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object that an event is about, as it then was."""
+    data = event.get("data")
+    subject = data.get("object") if isinstance(data, Mapping) else None
+    return subject if isinstance(subject, Mapping) else {}
 
 
 def _matching(pattern: re.Pattern[str], value: object) -> str | None:

@@ -43,6 +43,8 @@ class NewEvent:
     signature_verified: bool
     occurred_at: datetime | None
     created_at: datetime
+    traceparent: str | None = None
+    """The recorded trace of what it is about, in which it is applied."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,4 +129,5 @@ def new_event(delivery: Delivery, processor_id: str, now: datetime, *, verified:
         signature_verified=verified,
         occurred_at=delivery.occurred_at,
         created_at=now,
+        traceparent=delivery.traceparent,
     )

@@ -52,7 +52,7 @@ Encode = Callable[[Command], bytes]
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """An event with the trace in which it came."""
+    """An event with the trace in which it is applied."""
 
     event: NewEvent
     headers: Mapping[str, str]
@@ -122,7 +122,8 @@ class Events:
 
     async def add(self, event: NewEvent) -> Stored:
         """Store an event with the command to apply it, unless it is stored already."""
-        return await self._writer.submit(_Unit(event, outbox.trace_headers()), Admission.FACT)
+        headers = outbox.trace_headers(of=event.traceparent)
+        return await self._writer.submit(_Unit(event, headers), Admission.FACT)
 
     async def find(self, webhook_event_id: str) -> WebhookEvent | None:
         """One event, by its id or the processor's own."""

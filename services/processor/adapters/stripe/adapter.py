@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
+from services.kernel.context import TRACE_METADATA_KEY
 from services.kernel.outcome import ErrorCode
 from services.processor.adapters.stripe import events, verdicts
 from services.processor.adapters.stripe.answers import (
@@ -239,7 +240,9 @@ def _hold(attempt: Attempt) -> str:
 
 def _metadata(attempt: Attempt) -> dict[str, str]:
     """What is left with Stripe: our ids first, then as much of the merchant's own as fits."""
-    ours = {ATTEMPT_KEY: attempt.id, PAYMENT_KEY: attempt.payment_id}
+    ours: dict[str, str] = {ATTEMPT_KEY: attempt.id, PAYMENT_KEY: attempt.payment_id}
+    if traceparent := attempt.metadata.get(TRACE_METADATA_KEY):
+        ours[TRACE_METADATA_KEY] = traceparent
     if attempt.refund_id is not None:
         return {**ours, REFUND_KEY: attempt.refund_id}
     theirs = [
