@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from payments.webhooks.v1.webhook_event_pb2 import WebhookEventState as State
 from structlog.testing import capture_logs
 
@@ -16,32 +15,12 @@ from cli.main import main
 from services.kernel.clock import SystemClock
 from services.kernel.errors import Internal
 from services.processor.service import Processors
-from services.runtime.rpc import GrpcServer
-from services.runtime.run_file import RunFile
 from tests.processor.conftest import opened
+from tests.webhooks.command_line import command_line
 from tests.webhooks.conftest import TOKEN, House, running_house
 from tests.webhooks.door import running_outside
 from tests.webhooks.letters import intent_event, letter
 from tests.webhooks.stand_in_orchestrator import StandInOrchestrator
-
-
-@asynccontextmanager
-async def _serving(
-    house: House, home: Path
-) -> AsyncIterator[Callable[..., asyncio.Future[Result]]]:
-    """The command line, as it finds this house under a home."""
-    server = GrpcServer(house.registry)
-    port = await server.start("127.0.0.1:0")
-    RunFile(1, f"127.0.0.1:{port}", TOKEN, "").write(home)
-
-    def run(*arguments: str) -> asyncio.Future[Result]:
-        # In a thread, since the command runs an event loop of its own.
-        command = [*arguments, "--home", str(home)]
-        running = asyncio.to_thread(CliRunner().invoke, main, command)
-        return asyncio.ensure_future(running)
-
-    yield run
-    await server.stop(0)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +37,7 @@ async def test_what_failed_is_counted_listed_and_replayed(
     failing = await house.receive(letter(intent_event(event_id="evt_failing")))
     await house.until(State.WEBHOOK_EVENT_STATE_FAILED, failing.webhook_event_id)
     orchestrator.trouble = []
-    async with _serving(house, tmp_path) as run:
+    async with command_line(house.registry, TOKEN, tmp_path) as run:
         status = await run("webhook-status")
         assert status.exit_code == 0, status.output
         assert "failed     1" in status.output
@@ -80,7 +59,7 @@ async def test_one_event_and_a_range_are_replayed(house: House, tmp_path: Path) 
     answer = await house.receive(letter())
     await house.receive(letter())
     await house.until_settled(2)
-    async with _serving(house, tmp_path) as run:
+    async with command_line(house.registry, TOKEN, tmp_path) as run:
         one = await run("webhook-replay", answer.webhook_event_id, "--output", "json")
         assert json.loads(one.output) == {"replayed_count": 1}
         hour = timedelta(hours=1)
@@ -116,7 +95,7 @@ async def test_gaps_are_reported_as_drift_and_filled(
         lost = await outside.event_ids()
         async with (
             running_house(application_url, orchestrator, account) as house,
-            _serving(house, tmp_path) as run,
+            command_line(house.registry, TOKEN, tmp_path) as run,
         ):
             report = await run("webhook-gaps")
             assert report.exit_code == 3
