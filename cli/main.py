@@ -1,6 +1,7 @@
 """payment-cli: the operator's commands. A refusal is one line on standard error, never a traceback.
 
-Exit codes: 0 done, 1 it could not be done, 2 the command or a setting is wrong.
+Exit codes: 0 done, 1 it could not be done, 2 the command or a setting is wrong, 3 drift: records
+differ, 4 the ledger was tampered with.
 """
 
 from collections.abc import Mapping

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from typing import Final
 
 from payments.ledger.v1.ledger_service_pb2 import VerifyIntegrityRequest
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-from oracle.books import Books, read_books
+from oracle.books import Books, older_attempts, read_books
 from oracle.ledger import check_ledger
 from oracle.outside import check_record
 from oracle.record import Record
@@ -32,14 +33,19 @@ async def consult(
     *,
     ledger: LedgerServiceStub | None = None,
     bounds: Bounds | None = None,
+    since: datetime | None = None,
 ) -> Report:
     """Whether the platform holds what happened, once and in full.
 
     `record` is what the processors themselves say; `ledger` is asked whether a hash block is
     broken. Without either, that question is left out. Record and tables are of one moment only when
-    all is quiet: what moves money in between may look like a difference.
+    all is quiet: what moves money in between may look like a difference. `since` leaves out
+    payments that were made before.
     """
-    books = await read_books(connection)
+    books = await read_books(connection, since)
+    if since is not None and record is not None:
+        older = await older_attempts(connection, since, record.attempt_ids)
+        record = record.without(older)
     violations = list(_violations(books, record, bounds or Bounds()))
     if ledger is not None:
         violations += [each async for each in _broken_blocks(ledger)]

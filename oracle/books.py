@@ -1,7 +1,7 @@
 """What the platform holds of payments, read as of one moment and found by what belongs together."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,19 +17,22 @@ QUERIES: Final = load_queries(__package__)
 Row: TypeAlias = Record
 
 _SETTLED: Final = frozenset({"succeeded", "failed"})
-_LISTS: Final = (
+_OF_PAYMENTS: Final = (
     "payments",
     "steps",
     "attempts",
     "parts",
     "postings",
     "transactions",
-    "sums",
-    "unbalanced",
     "transitions",
-    "allowed_moves",
     "unanswered",
     "told",
+    "disputes",
+)
+_OF_ALL: Final = (
+    "sums",
+    "unbalanced",
+    "allowed_moves",
     "waiting_messages",
     "unhandled",
     "not_taken_in",
@@ -120,10 +123,25 @@ def name(payment_id: UUID) -> str:
     return str(PaymentId.of_hex(payment_id.hex))
 
 
-async def read_books(connection: Connection) -> Books:
-    """Everything, as of one moment."""
+async def read_books(connection: Connection, since: datetime | None = None) -> Books:
+    """Everything of the payments that were made since then, or of all, as of one moment."""
+    first = _least_id(since)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        rows = {each: await connection.fetch(QUERIES[each]) for each in _LISTS}
-        disputed = await connection.fetch(QUERIES["disputes"])
+        rows = {each: await connection.fetch(QUERIES[each], first) for each in _OF_PAYMENTS}
+        rows |= {each: await connection.fetch(QUERIES[each]) for each in _OF_ALL}
         now = await connection.fetchval(QUERIES["now"])
-    return Books(now, rows, frozenset(row["payment_id"] for row in disputed))
+    return Books(now, rows, frozenset(row["payment_id"] for row in rows["disputes"]))
+
+
+async def older_attempts(
+    connection: Connection, since: datetime, attempt_ids: Iterable[str]
+) -> frozenset[str]:
+    """Those of these attempts that are of payments made before; by ids as processors have them."""
+    ids = {UUID(AttemptId.parse(each).hex): each for each in attempt_ids}
+    rows = await connection.fetch(QUERIES["older_attempts"], _least_id(since), list(ids))
+    return frozenset(ids[row["id"]] for row in rows)
+
+
+def _least_id(since: datetime | None) -> UUID:
+    """The least id that a payment can have which was made since then: a UUIDv7 begins with it."""
+    return UUID(int=0 if since is None else int(since.timestamp() * 1000) << 80)

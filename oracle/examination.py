@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
@@ -38,10 +38,11 @@ class NotExamined(StartupError):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How patient an examination is."""
+    """How patient an examination is, and how far back it looks."""
 
     bounds: Bounds
     statement_timeout: timedelta
+    since: datetime | None = None
     pause: timedelta = _PAUSE
 
 
@@ -81,7 +82,7 @@ async def _look(
         except (httpx.HTTPError, ValueError, KeyError) as error:
             problem = f"the sandbox's record cannot be read: {error!r}"
     async with _snapshot(database_url, terms, setting) as connection:
-        report = await consult(connection, record, bounds=terms.bounds)
+        report = await consult(connection, record, bounds=terms.bounds, since=terms.since)
         given_up = [_given_up(row) for row in await connection.fetch(QUERIES["given_up"])]
         standing = await read_standing(connection)
     report = replace(report, violations=[*report.violations, *given_up])

@@ -1,3 +1,6 @@
+-- What is asked of payments takes $1, the least id of a payment that is looked at: an id is a UUIDv7,
+-- so that later payments have greater ones.
+
 -- name: now
 -- The database's own time, by which everything is dated.
 select now();
@@ -6,13 +9,15 @@ select now();
 -- Every payment as it stands, with how old what it waits for is.
 select id, state, currency, version, in_doubt_since, needs_reconciliation, due_at, lease_until,
        capture_amount, updated_at
-  from payments.payments;
+  from payments.payments
+ where id >= $1::uuid;
 
 -- name: steps
 -- Every step with its amounts.
 select id, payment_id, index, state, authorized, captured, refunded, refund_reserved, disputed,
        excess, platform_fee, fee_returned, processor_id, processor_reference
-  from payments.steps;
+  from payments.steps
+ where payment_id >= $1::uuid;
 
 -- name: attempts
 -- Every attempt, by the order of its making.
@@ -20,22 +25,29 @@ select id, payment_id, step_id, number, operation, processor_id, amount,
        processor_reference as hold, result_reference as reference, part_id, late, state,
        look_up_at, created_at, settled_at
   from payments.attempts
+ where payment_id >= $1::uuid
  order by payment_id, number;
+
+-- name: older_attempts
+-- Those of these attempts that belong to payments which are not looked at.
+select id from payments.attempts where id = any ($2::uuid[]) and payment_id < $1::uuid;
 
 -- name: parts
 -- Every part of a refund.
 select id, refund_id, payment_id, step_id, amount, state, processor_id, processor_reference
-  from payments.refund_parts;
+  from payments.refund_parts
+ where payment_id >= $1::uuid;
 
 -- name: disputes
 -- Which payments were disputed: their money moves by other postings as well.
-select distinct payment_id from payments.disputes;
+select distinct payment_id from payments.disputes where payment_id >= $1::uuid;
 
 -- name: postings
 -- What is owed to the ledger, and whether it has it.
 select id, payment_id, kind, idempotency_key, amount, currency, entries::text as entries, state,
        transaction_id, created_at, due_at, try_count
-  from payments.postings;
+  from payments.postings
+ where payment_id >= $1::uuid;
 
 -- name: transactions
 -- What the ledger holds for payments, an entry a row. What people post by hand about things that
@@ -44,7 +56,8 @@ select header.id, header.reference_id, header.idempotency_key, entry.account, en
        entry.currency
   from ledger.ledger_transactions as header
   join ledger.ledger_entries as entry on entry.transaction_id = header.id
- where starts_with(header.reference_id, 'pay_') and length(header.reference_id) = 36;
+ where starts_with(header.reference_id, 'pay_') and length(header.reference_id) = 36
+   and header.reference_id collate "C" >= 'pay_' || replace($1::uuid::text, '-', '');
 
 -- name: sums
 -- What the whole ledger sums to in each currency.
@@ -61,6 +74,7 @@ having sum(amount) <> 0;
 -- Every change of state, in order.
 select payment_id, from_state, to_state, occurred_at
   from payments.transitions
+ where payment_id >= $1::uuid
  order by payment_id, position;
 
 -- name: allowed_moves
@@ -71,13 +85,14 @@ select from_state, to_state from payments.allowed_moves;
 -- Calls that nobody has told yet what came of them.
 select merchant_id, key, operation, payment_id, refund_id, first_used_at
   from payments.idempotency
- where answer is null;
+ where answer is null and payment_id >= $1::uuid;
 
 -- name: told
 -- What was written to be published about payments, without its text.
 select id, key, sequence, type, topic, written_at, relayed_at, error
   from messaging.outbox
- where starts_with(key, 'pay_');
+ where starts_with(key, 'pay_')
+   and key collate "C" >= 'pay_' || replace($1::uuid::text, '-', '');
 
 -- name: waiting_messages
 -- What has not reached the bus by now.

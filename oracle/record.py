@@ -1,8 +1,8 @@
 """The processor's own record, as far as money is concerned: holds, and what went back of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
 
 import httpx
 
@@ -50,6 +50,20 @@ class Record:
     processors: frozenset[str]
     holds: Sequence[Hold]
     returns: Sequence[Return]
+
+    @property
+    def attempt_ids(self) -> frozenset[str]:
+        """Every attempt of ours that something was done for."""
+        told = [each.attempt_id for each in self.holds] + [each.attempt_id for each in self.returns]
+        return frozenset(attempt_id for attempt_id in told if attempt_id is not None)
+
+    def without(self, attempt_ids: Container[str]) -> Self:
+        """The same but for what was done for these attempts."""
+        return replace(
+            self,
+            holds=[each for each in self.holds if each.attempt_id not in attempt_ids],
+            returns=[each for each in self.returns if each.attempt_id not in attempt_ids],
+        )
 
 
 async def read_sandbox(base_url: str, keys: Mapping[str, str]) -> Record:

@@ -6,7 +6,7 @@ not be found out.
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -62,6 +62,11 @@ class _Patient:
     help="A processor whose payments go to the sandbox; may be said more than once.",
 )
 @click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]),
+    help="Only payments that were made from this moment on, in UTC; all unless said.",
+)
+@click.option(
     "--patience-seconds",
     type=click.IntRange(1),
     default=_PATIENCE_SECONDS,
@@ -82,6 +87,7 @@ def doctor(  # noqa: PLR0917 -- one parameter an option
     database: str | None,
     sandbox: str | None,
     processors: tuple[str, ...],
+    since: datetime | None,
     patience_seconds: int,
     statement_timeout_seconds: int,
     home: Path | None,
@@ -97,6 +103,7 @@ def doctor(  # noqa: PLR0917 -- one parameter an option
     terms = Terms(
         Bounds(work=timedelta(seconds=patience_seconds)),
         statement_timeout=timedelta(seconds=statement_timeout_seconds),
+        since=since and since.replace(tzinfo=UTC),
     )
     findings = _examined(patient, terms, processors, home)
     if output == "json":
@@ -140,6 +147,8 @@ def _examined(
     )
     problems = [examination.problem] if examination.problem else []
     left_out = [] if url is not None else [_UNCOMPARED]
+    if terms.since is not None:
+        left_out.append(f"payments made before {terms.since:%Y-%m-%d %H:%M:%S} UTC")
     verdict = None
     if not patient.runs:
         left_out.append("verifying the ledger's seals: no running system was asked")

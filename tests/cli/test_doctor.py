@@ -187,6 +187,14 @@ def test_what_could_not_be_looked_at_is_said_and_is_not_called_fine(ward: Ward) 
     assert "fine" not in told.stdout
 
 
+def test_what_was_paid_before_may_be_left_out(ward: Ward) -> None:
+    told = ward.doctor("--since", "2100-01-01", "--output", "json")
+    assert told.returncode == 0, told.stdout
+    tree = json.loads(told.stdout)
+    assert tree["checked"]["payments"] == 0
+    assert tree["left_out"] == ["payments made before 2100-01-01 00:00:00 UTC"]
+
+
 def test_a_database_alone_can_be_asked(ward: Ward) -> None:
     told = run_cli("doctor", "--database", ward.run["database_url"], "--output", "json")
     assert told.returncode == 0, told.stderr

@@ -1,6 +1,7 @@
 """The oracle is put to a system at work: it sees what stands open, and is not taken in by haste."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
@@ -79,6 +80,22 @@ async def test_what_seems_wrong_twice_is_told(market: Market) -> None:
         "success.made_up",
         "return.made_up",
     }
+
+
+async def test_payments_of_before_may_be_left_out(market: Market) -> None:
+    """Their holds are no strangers then, and what is wrong with the others is still found."""
+    created = "select created_at from payments.payments order by id"
+    third = (await market.owner.fetch(created))[2]["created_at"]
+    # The id, which decides, is made a little before or after that.
+    terms = replace(_TERMS, since=third - timedelta(milliseconds=2))
+    wrong = "update payments.steps set platform_fee = platform_fee - 1 where platform_fee > 0"
+    await unguarded(market.owner, wrong)
+    url, records = market.urls.application, _telling(*[market.record] * 4)
+    found = await examine(url, terms, setting="here", read_record=records)
+    assert found.report.checked["payments"] == 3
+    assert {each.rule for each in found.report.violations} == {"ledger.account"}
+    assert len({each.subject for each in found.report.violations}) == 1
+    assert sum(found.report.outside.values()) == 3
 
 
 async def test_what_stands_open_is_counted_and_no_violation(market: Market) -> None:
