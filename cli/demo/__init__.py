@@ -48,3 +48,4 @@ def play(stage: Stage) -> None:
     money_back.dispute(stage, authenticated)
     crash.crash(stage)
     telling.explain(stage, failed_over)
+    telling.consult(stage)

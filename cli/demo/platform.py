@@ -15,6 +15,7 @@ from cli.demo.scene import StepFailed
 from services.runtime.run_file import NotRunning, RunFile
 from services.runtime.settings import Settings
 
+_CLI: Final = (sys.executable, "-m", "cli")
 _READY_SECONDS: Final = 90.0
 _STOP_SECONDS: Final = 60.0
 _COMMAND_SECONDS: Final = 60.0
@@ -80,7 +81,7 @@ class Platform:
         options = [word for name, port in ports.items() for word in (f"--{name}-port", str(port))]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 -- ourselves
-                [sys.executable, "-m", "cli", "up", "--home", str(self.home), *options],
+                [*_CLI, "up", "--home", str(self.home), *options],
                 env=self._environment(processors),
                 stdout=output,
                 stderr=output,
@@ -101,21 +102,18 @@ class Platform:
             except subprocess.TimeoutExpired:
                 self.kill()
 
-    def cli(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """payment-cli, as an operator calls it."""
-        return subprocess.run(  # noqa: S603 -- ourselves
-            [sys.executable, "-m", "cli", *arguments, "--home", str(self.home)],
+    def cli(self, *arguments: str) -> Any:
+        """What payment-cli answers an operator, as JSON."""
+        done = subprocess.run(  # noqa: S603 -- ourselves
+            [*_CLI, *arguments, "--home", str(self.home), "--output", "json"],
             env=_environment_without_settings(),
             capture_output=True,
             text=True,
             timeout=_COMMAND_SECONDS,
             check=False,
         )
-
-    def cli_json(self, *arguments: str) -> Any:
-        done = self.cli(*arguments, "--output", "json")
-        if done.returncode != 0:
-            raise StepFailed(f"payment-cli {' '.join(arguments)} should work", done.stderr)
+        if not done.stdout:
+            raise StepFailed(f"payment-cli {' '.join(arguments)} should answer", done.stderr)
         return json.loads(done.stdout)
 
     def last_words(self) -> str:
@@ -142,7 +140,7 @@ class Platform:
                 if run.pid == process.pid:
                     return run
             time.sleep(0.05)
-        raise StepFailed("payment-cli up should be ready by now", self.last_words()[-300:])
+        raise StepFailed("payment-cli up should be ready by now", f"exit code {process.poll()}")
 
 
 def _environment_without_settings() -> dict[str, str]:

@@ -14,7 +14,7 @@ from cli.demo.shop import Shop
 
 @dataclass
 class Stage:
-    """What every act plays with; shop and processor are found again after a restart."""
+    """What every act plays with; after a restart, all of it is where it was."""
 
     screen: Screen
     platform: Platform
@@ -33,14 +33,18 @@ def opened(screen: Screen) -> Iterator[Stage]:
         bank = stack.enter_context(Bank.running(folder / "northbank"))
         platform = Platform(folder / "home", bank.url)
         stack.callback(platform.stop)
-        run = platform.start()
-        if run.http_url is None or run.sandbox_url is None or run.merchant is None:
-            raise StepFailed("run.json should name gateway, sandbox and merchant", run)
-        shop, processor = Shop(run.http_url, run.merchant["api_key"]), Processor(run.sandbox_url)
-        stack.callback(shop.close)
-        stack.callback(processor.close)
         try:
-            yield Stage(screen, platform, shop, processor, bank)
+            yield _set(screen, platform, bank, stack)
         except Exception:
             screen.console.print(platform.last_words(), style="dim")
             raise
+
+
+def _set(screen: Screen, platform: Platform, bank: Bank, stack: ExitStack) -> Stage:
+    run = platform.start()
+    if run.http_url is None or run.sandbox_url is None or run.merchant is None:
+        raise StepFailed("run.json should name gateway, sandbox and merchant", run)
+    shop, processor = Shop(run.http_url, run.merchant["api_key"]), Processor(run.sandbox_url)
+    stack.callback(shop.close)
+    stack.callback(processor.close)
+    return Stage(screen, platform, shop, processor, bank)

@@ -23,6 +23,7 @@ from cli.main import main
 from tests.cli.conftest import run_cli
 from tests.conftest import DatabaseUrls
 
+_README = Path(__file__).parents[2] / "README.md"
 _SCENES = {
     "A messy request is made strict": 'Method: "Visa" → "card" (method.network)',
     "The plan, and why": "northbank rejected: it does not take USD (currency.unsupported)",
@@ -38,6 +39,7 @@ _SCENES = {
     "A dispute": "won: the funds are reinstated, the fee is not",
     "A crash": "the card was charged once",
     "Explain": "HTTP tells the same story",
+    "The oracle": "the verdict",
 }
 
 
@@ -50,11 +52,21 @@ async def test_every_scene_holds_and_nobodys_own_database_is_used(
     assert list(shown) == list(_SCENES)
     missing = {title: line for title, line in _SCENES.items() if line not in shown[title]}
     assert missing == {}
-    assert re.search(r"\d+ checks in 14 scenes held, in \d+ s", finished.stdout)
+    assert re.search(r"\d+ checks in 15 scenes held, in \d+ s", finished.stdout)
     assert "\x1b" not in finished.stdout, "what is piped has no colour"
+    assert [line for line in _promised() if not line.search(finished.stdout)] == []
     connection = await asyncpg.connect(database_urls.owner)
     assert await connection.fetchval("select count(*) from payments.payments") == 0
     await connection.close()
+
+
+def _promised() -> list[re.Pattern[str]]:
+    """The lines that the README shows of it; … stands for what differs from run to run."""
+    _, found, rest = _README.read_text().partition("<!-- from the demo -->\n```\n")
+    assert found
+    lines = rest.partition("\n```")[0].splitlines()
+    patterns = [".*".join(map(re.escape, line.split("…"))) for line in lines if line]
+    return [re.compile(f"^{each}$", re.MULTILINE) for each in patterns]
 
 
 def _scenes(text: str) -> Iterator[tuple[str, str]]:
