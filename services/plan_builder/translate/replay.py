@@ -133,7 +133,8 @@ def _optional_moment(
     try:
         return moment_from(getattr(message, field))
     except ValueError as error:
-        raise _invalid(field, "moment.range", str(error)) from error
+        problem = "must be a moment between the years 1 and 9999"
+        raise _invalid(field, "moment.range", problem) from error
 
 
 def _invalid(field: str, rule: str, problem: str) -> InvalidArgument:
