@@ -12,10 +12,9 @@ from grpc.aio import Channel
 from payments.events.v1 import messaging_service_pb2 as pb
 from payments.events.v1.dead_letter_pb2 import DeadLetter, DeadLetterState
 from payments.events.v1.messaging_service_pb2_grpc import MessagingServiceStub
-from rich.console import Console
-from rich.table import Table
 
 from cli.client import as_json, call, client_options, print_json
+from cli.tables import print_table
 
 _STATES: Final = {
     "dead": DeadLetterState.DEAD_LETTER_STATE_DEAD,
@@ -57,20 +56,21 @@ def list_(  # noqa: PLR0917 -- one parameter an option
     if output == "json":
         print_json(as_json(page))
         return
-    table = Table()
-    for heading in ("dead letter", "died (UTC)", "consumer", "type", "key", "tries", "error"):
-        table.add_column(heading, no_wrap=heading == "dead letter", overflow="fold")
-    for letter in page.dead_letters:
-        table.add_row(
-            letter.id,
-            _time(letter.died_at),
-            letter.consumer,
-            letter.type,
-            letter.key,
-            str(letter.attempt_count),
-            letter.error,
-        )
-    Console().print(table)
+    print_table(
+        ("dead letter", "died (UTC)", "consumer", "type", "key", "tries", "error"),
+        (
+            (
+                letter.id,
+                _time(letter.died_at),
+                letter.consumer,
+                letter.type,
+                letter.key,
+                str(letter.attempt_count),
+                letter.error,
+            )
+            for letter in page.dead_letters
+        ),
+    )
     if page.next_page_token:
         click.echo(f"more: --page-token {page.next_page_token}")
 

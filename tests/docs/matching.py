@@ -12,7 +12,7 @@ def shows(shown: str, printed: str) -> bool:
     layout = _json_layout(printed)
     if layout is not None:
         return bool(re.fullmatch(_pattern(_one_line(shown), ".*?"), layout, re.DOTALL))
-    return bool(re.fullmatch(_lines_pattern(_lines(shown)), "\n".join(_lines(printed))))
+    return bool(re.fullmatch(_lines_pattern(shown), _lines(printed)))
 
 
 def _json_layout(printed: str) -> str | None:
@@ -27,15 +27,15 @@ def _one_line(text: str) -> str:
     return re.sub(r"(?<=[\[{]) | (?=[\]}])", "", flat)
 
 
-def _lines(text: str) -> list[str]:
-    return [" ".join(line.split()) for line in text.strip().splitlines()]
+def _lines(text: str) -> str:
+    return "".join(f"{' '.join(line.split())}\n" for line in text.strip().splitlines())
 
 
-def _lines_pattern(shown: list[str]) -> str:
-    *first, last = [
-        r"(?:[^\n]*\n)*?" if line == "…" else _pattern(line, r"[^\n]*?") + r"\n" for line in shown
-    ]
-    return "".join(first) + (r"[\s\S]*" if shown[-1] == "…" else last.removesuffix(r"\n"))
+def _lines_pattern(shown: str) -> str:
+    return "".join(
+        r"(?:[^\n]*\n)*?" if line == "…\n" else _pattern(line, r"[^\n]*?")
+        for line in _lines(shown).splitlines(keepends=True)
+    )
 
 
 def _pattern(shown: str, anything: str) -> str:

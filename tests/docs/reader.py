@@ -6,8 +6,10 @@ name are replaced by those which that system has, since a test takes free ones.
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from tests.cli.everything import Up, clean_environment
 from tests.docs.matching import shows
 from tests.docs.pages import ROOT, Step
 
-_PAGE_SECONDS: Final = 300
+_PAGE_SECONDS: Final = 900
 # What the system under test was started as: it is not typed again, and has said what pages show.
 _STARTED: Final = ("make run", "payment-cli up")
 
@@ -43,7 +45,18 @@ class Reader:
         script = self.folder / "page.sh"
         commands = (f"printf '%s\\n' '{mark}'\n{self._here(step.command)}\n" for step in steps)
         script.write_text("set -euo pipefail\n" + "".join(commands))
-        ended = subprocess.run(
+        exit_code, output = self._bash(script)
+        printed = output.split(f"{mark}\n")[1:]
+        if exit_code:
+            step = steps[len(printed) - 1]
+            raise AssertionError(
+                f"{step.page}:{step.line}: ended with {exit_code}\n{step.command}\n{printed[-1]}"
+            )
+        return printed
+
+    def _bash(self, script: Path) -> tuple[int, str]:
+        """Its exit code and all that it prints; what takes too long is ended, with its children."""
+        with subprocess.Popen(
             ["bash", script],
             cwd=self.folder,
             env=self._environment(),
@@ -51,17 +64,13 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=_PAGE_SECONDS,
-            check=False,
-        )
-        printed = ended.stdout.split(f"{mark}\n")[1:]
-        if ended.returncode:
-            step = steps[len(printed) - 1]
-            raise AssertionError(
-                f"{step.page}:{step.line}: ended with {ended.returncode}\n"
-                f"{step.command}\n{printed[-1]}"
-            )
-        return printed
+            start_new_session=True,
+        ) as process:
+            timer = threading.Timer(_PAGE_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+            timer.start()
+            output, _ = process.communicate()
+            timer.cancel()
+            return process.returncode, output
 
     def _holds(self, step: Step, printed: str) -> None:
         shown = None if step.shown is None else self._here(step.shown)

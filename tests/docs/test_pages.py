@@ -12,7 +12,11 @@ from tests.docs.reader import Reader
 
 # Why a block may be left out, and how many are: all that no test runs is counted here.
 _NOT_RUN = {
-    "needs an account at Stripe": 4,
+    "a fragment": 3,
+    "needs Kafka, Java and Maven": 1,
+    "needs an account at Stripe": 5,
+    "starts another system": 3,
+    "tests are run elsewhere": 3,
 }
 _WORDS_OF_COMMANDS = ("payment-cli ", "make ", "curl ", "python ", "python3 ", "git ", "$ ")
 _BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -65,6 +69,7 @@ def test_every_page_is_in_the_index() -> None:
         ("made pay_…", "made pay_0198", True),
         ("made pay_…", "made pay_0198\nand more", False),
         ("made pay_…\n…", "made pay_0198\nand more\nand more", True),
+        ("made pay_…\n…", "made pay_0198", True),
         ("…\nthe last", "first\nsecond\nthe last", True),
         ("…\nthe last", "first\nsecond\nthe last one", False),
         ("a   b", "a b", True),
