@@ -13,7 +13,7 @@ from payments.plan.v1.plan_builder_service_pb2_grpc import PlanBuilderServiceStu
 from payments.router.v1.router_service_pb2_grpc import RouterServiceStub
 
 from services.orchestrator.clients import Configs, Ledger, Planner, Router
-from services.orchestrator.metrics import DoubtMetrics
+from services.orchestrator.metrics import DoubtMetrics, PaymentMetrics
 from services.orchestrator.rpc import OrchestratorServicer
 from services.orchestrator.service.desks import Callers, Desks
 from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
@@ -22,6 +22,7 @@ from services.orchestrator.service.means import Means
 from services.orchestrator.service.orchestrator import Orchestrator
 from services.orchestrator.service.posting import Poster
 from services.orchestrator.service.reading import Reading
+from services.orchestrator.service.reporting import Reporting
 from services.orchestrator.store.archive import Archive
 from services.orchestrator.store.payments import Payments
 from services.orchestrator.store.policy import QuotaRows
@@ -62,6 +63,7 @@ async def open_orchestrator(system: System) -> AsyncIterator[None]:
         reach,
         enforcer.forbid,
         tracing.continued,
+        Reporting(PaymentMetrics(system.telemetry.registry)).committed,
     )
     desks = Desks(means, tasks, callers)
     orchestrator = Orchestrator(payments, desks, planner, enforcer, system.clock)

@@ -200,6 +200,7 @@ class Desk:
         payment.unanswered = [call for call in payment.unanswered if call not in told]
         for each in decided:
             self._means.tell(each)
+        self._means.report(payment, changes)
         return written
 
     def _note_lease(self, before: Hold, written: Saved, opened: Iterable[AttemptId]) -> None:

@@ -62,6 +62,13 @@ async def send_all(_order: Order) -> None:
     """Nothing is kept from being sent."""
 
 
+Report = Callable[[Payment, Changes], None]
+
+
+def unreported(_payment: Payment, _changes: Changes) -> None:
+    """Nobody is told."""
+
+
 @dataclass(frozen=True)
 class Means:
     """What every desk works with."""
@@ -76,4 +83,6 @@ class Means:
     forbid: Callable[[Order], Awaitable[Execution | None]] = send_all
     """What comes of an attempt that must not be sent after all; None where it may."""
     trace: Trace = untraced
+    report: Report = unreported
+    """Tells inside of what was committed."""
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
