@@ -103,7 +103,7 @@ class Caller:
         await self._refund(payment)
 
     async def _manual(self) -> None:
-        payment = await self._execute(capture_method=CaptureMethod.MANUAL)
+        payment = await self._execute(card=self._card(), capture_method=CaptureMethod.MANUAL)
         if self._chance.random() < 0.5:
             await self._void(payment)
         else:
@@ -263,7 +263,7 @@ class Caller:
         return f"{self._name}-{self._keys}-{what}"
 
     def _card(self) -> str:
-        (card,) = self._chance.choices((GOOD, BAD, DISPUTED), weights=(75, 15, 10))
+        (card,) = self._chance.choices((GOOD, BAD, DISPUTED), weights=(65, 15, 20))
         return card
 
     def _amount_minor(self) -> int:
