@@ -67,5 +67,5 @@ def _find(scene: Scene, stage: Stage) -> str:
     """The payment that nobody was told of, found by its customer."""
     page = stage.shop.get("/payments", user_id=_CUSTOMER)
     (payment,) = page["data"]
-    scene.got(f"{payment['id']} is {payment['status']}: the intent was committed before the call")
+    scene.got(f"{payment['id']} is there: its intent was committed before the call")
     return str(payment["id"])
