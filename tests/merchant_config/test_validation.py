@@ -206,6 +206,11 @@ _BROKEN: list[tuple[MerchantSettings, str, str]] = [
         "metadata.count",
     ),
     (
+        rules({"match": {"metadata": {"note": "card 4242 4242 4242 4242"}}}),
+        "routing_rules[0].match.metadata[note]",
+        "text.card_number",
+    ),
+    (
         sound(webhook_endpoints=[{"name": "A b", "url": "https://shop.example"}]),
         "webhook_endpoints[0].name",
         "name.grammar",

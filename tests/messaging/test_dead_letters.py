@@ -149,7 +149,13 @@ async def test_what_no_letter_can_be_found_by_is_refused(
 
 @pytest.mark.parametrize(
     ("key", "filters"),
-    [("k", {"died_from": _NO_MOMENT}), ("k", {"consumer": "a\0b"}), ("a\0b", {}), ("", {})],
+    [
+        ("k", {"died_from": _NO_MOMENT}),
+        ("k", {"consumer": "a\0b"}),
+        ("a\0b", {}),
+        ("", {}),
+        ("5555555555554444", {}),
+    ],
 )
 async def test_a_replay_of_what_cannot_be_found_is_refused(
     stub: MessagingServiceStub, key: str, filters: dict[str, Any]

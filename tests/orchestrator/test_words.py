@@ -8,7 +8,7 @@ from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.payment_pb2 import PaymentState
 
 from services.kernel.context import MAX_STEPS
-from services.kernel.errors import FailedPrecondition, InvalidArgument
+from services.kernel.errors import FailedPrecondition, InvalidArgument, Reason
 from services.kernel.outcome import ErrorCode as Code
 from services.kernel.outcome import Outcome
 from services.orchestrator.domain.attempt import LOOKUPS_MAX, Evidence, Execution
@@ -21,7 +21,7 @@ from tests.orchestrator.test_payment import NOW, captured
 from tests.router.attempts import failed
 
 
-@pytest.mark.parametrize("reason", ["a\0b", "x" * 1_001])
+@pytest.mark.parametrize("reason", ["a\0b", "x" * 1_001, "card 4242-4242-4242-4242"])
 @pytest.mark.parametrize("order", ["refund", "void"])
 async def test_a_reason_that_cannot_be_kept_is_refused(
     house: House, order: str, reason: str
@@ -33,6 +33,16 @@ async def test_a_reason_that_cannot_be_kept_is_refused(
     with pytest.raises(InvalidArgument) as refused, typed_errors():
         await call(request(**words))
     assert refused.value.violations[0].field == "reason"
+
+
+async def test_a_key_that_holds_a_card_number_is_refused_and_nothing_is_written(
+    house: House,
+) -> None:
+    with pytest.raises(InvalidArgument) as refused, typed_errors():
+        await house.execute(execution("order 4242 4242 4242 4242"))
+    assert refused.value.reason is Reason.CARD_NUMBER_PRESENT
+    assert "4242" not in refused.value.message
+    assert await house.rows("select from payments.idempotency") == []
 
 
 async def test_a_processors_word_never_keeps_a_payment_from_being_saved(
@@ -95,7 +105,8 @@ async def test_a_processors_own_words_never_keep_an_event_from_being_heard(
 ) -> None:
     scripted.processors.script(Operation.OPERATION_AUTHORIZE, succeeded("pi_1"))
     payment = await scripted.house.execute(execution())
-    request = telling("CAPTURED", 1)
+    # A processor's own name of a thing may look like anything, a card's number too.
+    request = telling("CAPTURED", 1, object_id="4242424242424242")
     request.event.native_type, request.event.native_reason = "cap\0tured", "\0"
     answer = await scripted.house.stub.ApplyProcessorEvent(request)
     assert answer.payment_id == payment.id

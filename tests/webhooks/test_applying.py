@@ -258,6 +258,14 @@ async def test_what_no_event_can_be_called_by_is_refused_or_unknown(house: House
         await house.stub.GetWebhookStatus(pb.GetWebhookStatusRequest(processor_id="a\0b"))
 
 
+async def test_a_key_that_holds_a_card_number_is_refused(house: House) -> None:
+    chosen = pb.WebhookEventIds(webhook_event_ids=["whe_019aa5a0000070008000000000000001"])
+    request = pb.ReplayWebhookEventsRequest(idempotency_key="4242424242424242", ids=chosen)
+    with pytest.raises(InvalidArgument) as refused, typed_errors():
+        await house.stub.ReplayWebhookEvents(request)
+    assert refused.value.reason is Reason.CARD_NUMBER_PRESENT
+
+
 async def test_the_backlog_is_shown(application_url: str) -> None:
     deaf = StandInOrchestrator()  # type: ignore[abstract]  # it answers one call alone
     async with running_house(application_url, deaf, manner=Manner(applies=False)) as house:

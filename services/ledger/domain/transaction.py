@@ -17,6 +17,7 @@ from services.kernel.errors import Conflict, FieldViolation, InvalidArgument, Re
 from services.kernel.events import DomainEvent
 from services.kernel.ids import LedgerEntryId, LedgerTransactionId
 from services.kernel.money import Money
+from services.kernel.redaction import find_card_numbers
 
 MAX_ENTRIES: Final = 10_000
 MAX_KEY_LENGTH: Final = 255
@@ -222,6 +223,9 @@ def _text_violation(field: str, text: str, longest: int) -> FieldViolation | Non
         return FieldViolation(field, f"{field}.length", f"at most {longest} characters")
     if _UNPRINTABLE.search(text):
         return FieldViolation(field, f"{field}.printable", "holds a control character")
+    if find_card_numbers(text):
+        # What is written here is never taken away again.
+        return FieldViolation(field, f"{field}.card_number", "holds a card number")
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.kernel.errors import FieldViolation
 from services.kernel.money import Currency, Money
+from services.kernel.redaction import find_card_numbers
 from services.kernel.retry import MAX_TRIES, RetryPolicy
 
 STEP_TIMEOUT_MAX: Final = timedelta(minutes=5)
@@ -34,6 +35,8 @@ def check_text(path: str, text: str, *, at_least: int, at_most: int) -> Iterator
         yield FieldViolation(path, "text.length", f"must have {at_least} to {at_most} characters")
     if _UNPRINTABLE.search(text):
         yield FieldViolation(path, "text.printable", "holds a control character")
+    if find_card_numbers(text):
+        yield FieldViolation(path, "text.card_number", "holds a card number")
 
 
 def check_code(path: str, code: str, kind: str) -> Iterator[FieldViolation]:

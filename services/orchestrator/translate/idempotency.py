@@ -9,7 +9,7 @@ from payments.orchestrator.v1.orchestrator_service_pb2 import GetIdempotencyRequ
 from services.kernel.context import MAX_IDEMPOTENCY_KEY_CHARACTERS
 from services.kernel.errors import Reason
 from services.orchestrator.domain.key import KeyStanding, KeyState
-from services.orchestrator.translate.words import invalid
+from services.orchestrator.translate.words import invalid, without_card_number
 
 _FINGERPRINT: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _STATES: Final = {
@@ -30,7 +30,7 @@ def check_key(key: str) -> str:
     if len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS or "\0" in key:
         problem = f"has at most {MAX_IDEMPOTENCY_KEY_CHARACTERS} characters, none of them NUL"
         raise invalid("idempotency_key", "idempotency_key.characters", problem)
-    return key
+    return without_card_number("idempotency_key", key)
 
 
 def wanted_fingerprint(request: GetIdempotencyRequest) -> bytes | None:

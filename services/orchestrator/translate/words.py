@@ -31,6 +31,7 @@ from services.kernel.context import (
 from services.kernel.errors import FieldViolation, InvalidArgument, Reason
 from services.kernel.money import Currency, Money
 from services.kernel.outcome import ErrorCode, Outcome
+from services.kernel.redaction import find_card_numbers
 from services.orchestrator.domain.state import (
     DisputeState,
     Operation,
@@ -173,11 +174,24 @@ def span(path: str, message: Duration) -> timedelta:
 
 
 def plain_text(path: str, text: str) -> str:
-    """Words of a caller, to be kept or looked for; PostgreSQL keeps none with a NUL."""
+    """Words of a caller, to be kept or looked for."""
+    return without_card_number(path, name_text(path, text))
+
+
+def name_text(path: str, text: str) -> str:
+    """A name that another system has given, whatever it looks like; PostgreSQL keeps no NUL."""
     if "\0" in text:
         raise invalid(path, "text.no_nul", "holds a NUL")
     if len(text) > _TEXT_CHARACTERS_MAX:
         raise invalid(path, "text.length", f"has more than {_TEXT_CHARACTERS_MAX} characters")
+    return text
+
+
+def without_card_number(path: str, text: str) -> str:
+    """A text that may be kept; one with a card number may not be, whoever sends it."""
+    if find_card_numbers(text):
+        problem = "holds a card number"
+        raise invalid(path, "text.card_number", problem, reason=Reason.CARD_NUMBER_PRESENT)
     return text
 
 

@@ -20,6 +20,7 @@ from services.kernel.paging import (
     invalid_page_token,
     page_size,
 )
+from services.kernel.redaction import find_card_numbers
 from services.runtime.database import Connection, Database
 from services.runtime.messaging import dead_letters
 from services.runtime.messaging.consumer import Unreadable
@@ -139,8 +140,8 @@ def _refusal(field: str, rule: str, message: str) -> InvalidArgument:
 def _text(message: Message, field: str) -> str | None:
     """A text that PostgreSQL can be asked about; None for whatever it is."""
     text: str = getattr(message, field)
-    if len(text) > _CHARACTERS_MAX or not text.isprintable():
-        problem = f"must be at most {_CHARACTERS_MAX} characters, all printable"
+    if len(text) > _CHARACTERS_MAX or not text.isprintable() or find_card_numbers(text):
+        problem = f"must be at most {_CHARACTERS_MAX} characters, all printable, and no card number"
         raise InvalidArgument(
             f"{field} {problem}", violations=[FieldViolation(field, "text.printable", problem)]
         )
