@@ -10,13 +10,14 @@ did (`settling`), and what they tell unasked: of disputes (`disputing`), of refu
 and of holds (`hearing`). Here stand the orders that merchants and operators give.
 """
 
+from collections.abc import Container
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from services.kernel.context import CoreRequestContext, PaymentInstrument
 from services.kernel.errors import Conflict, FailedPrecondition, Reason
-from services.kernel.ids import PaymentId, RefundId
+from services.kernel.ids import PaymentId, RefundId, RefundPartId
 from services.kernel.money import Money
 from services.orchestrator.domain import events
 from services.orchestrator.domain.attempt import Attempt, Order, Step
@@ -66,7 +67,7 @@ class Payment(Hearing):
             self.request = replace(self.request, instrument=instrument)
         if return_url is not None:
             self.request = replace(self.request, return_url=return_url)
-        self._notes.is_request_new = True
+        self._notes.is_request_new = self._notes.is_touched = True
 
     def confirm(self, plan: Plan, now: datetime) -> None:
         """Set it going: from here on there is an attempt to carry out."""
@@ -167,12 +168,20 @@ class Payment(Hearing):
         moments += [each.look_up_at for each in self.attempts if each.look_up_at is not None]
         return min(moments, default=None)
 
-    def has_decided(self, call: Call) -> bool:
-        """Whether a caller can be told what came of a call."""
-        if call.refund_id is None:
-            return not self._is_under_way
-        parts = {part.id for part in self._refunds[call.refund_id].parts}
-        return not any(each.part_id in parts for each in self.to_send)
+    @property
+    def decided(self) -> frozenset[Call]:
+        """The calls whose callers can be told by now what came of them."""
+        sending, is_under_way = {each.part_id for each in self.to_send}, self._is_under_way
+        return frozenset(
+            call
+            for call in self.unanswered
+            if (call.refund_id is None and not is_under_way)
+            or (call.refund_id is not None and self._is_through(call.refund_id, sending))
+        )
+
+    def _is_through(self, refund_id: RefundId, sending: Container[RefundPartId | None]) -> bool:
+        """Whether no part of a refund is still to be sent."""
+        return not any(part.id in sending for part in self._refunds[refund_id].parts)
 
     @property
     def _is_under_way(self) -> bool:

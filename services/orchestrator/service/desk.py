@@ -118,12 +118,16 @@ class Desk:
                 change.refuse(error)
                 raise
             else:
-                change.finish(written)
+                if isinstance(written, SwitchyardError):
+                    change.refuse(written)
+                else:
+                    change.finish(written)
                 return
             await self._means.pause(_PAUSE_SECONDS)
         change.finish(Overtaken())
 
-    async def _tried(self, change: Change) -> Written:
+    async def _tried(self, change: Change) -> Written | SwitchyardError:
+        """What came of a change, or why the payment, as it stands, is not to be changed so."""
         payment = self._payment
         if payment is not None and payment.is_new:
             return await self._saved(payment, change, None)
@@ -135,20 +139,21 @@ class Desk:
         payment = await self._current(change.merchant_id)
         try:
             refund_id = change.apply(payment)
-        except SwitchyardError:
-            if is_kept:
-                # Others may have saved more than is kept here: nobody is refused by what is old.
+        except SwitchyardError as refusal:
+            # Others may have saved more than is kept here: nobody is refused by what is old.
+            if payment.has_changes or not await self._is_newest(payment):
                 self._payment = None
+            if is_kept and self._payment is None:
                 return await self._tried(change)
             # The same call may have come by another way just now: its answer counts.
             standing = None if change.command is None else await self._standing(change.command)
-            if standing is None:
-                raise
-            self._payment = None
-            return standing
+            return refusal if standing is None else standing
         if not payment.has_changes and change.command is None and not change.is_forced:
             return Saved(bool(self.epoch), self.epoch)
         return await self._saved(payment, change, refund_id)
+
+    async def _is_newest(self, payment: Payment) -> bool:
+        return await self._means.store.find_version(payment.id) == payment.version
 
     async def _standing(self, command: Command) -> Answer | None:
         """What was answered under the key of a command; what forbids an answer is raised."""
@@ -177,10 +182,11 @@ class Desk:
             own = change.command.call(refund_id)
             claim = Claim(change.command, refund_id, change.draws)
             payment.unanswered.append(own)
+        known = payment.decided
         decided = [
             Decided(call, Answer(self._means.describe(payment, call), call.request_id))
             for call in payment.unanswered
-            if payment.has_decided(call) or (change.answers_at_once and call is own)
+            if call in known or (change.answers_at_once and call is own)
         ]
         hold = self._hold(payment, change)
         with self._means.trace("commit", payment.request.traceparent, _about(payment)):

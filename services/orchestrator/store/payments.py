@@ -175,6 +175,12 @@ class Payments:
         found = await self._database.transaction(read, isolation=Isolation.REPEATABLE_READ)
         return found[0] if found else None
 
+    async def find_version(self, payment_id: PaymentId) -> int | None:
+        """At which version a payment stands."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(SQL["find_version"], payment_id.hex)
+        return rows[0]["version"] if rows else None
+
     async def find_key(self, merchant_id: MerchantId, key: str) -> KeyRecord | None:
         """What stands under a key."""
         async with self._database.connection() as connection:

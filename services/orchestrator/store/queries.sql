@@ -257,6 +257,10 @@ select payment.*, plan.plan
  where payment.id = any ($1::uuid[])
  order by payment.id desc;
 
+-- name: find_version
+-- At which version a payment stands.
+select version from payments.payments where id = $1;
+
 -- name: find_steps
 -- The steps of payments, in the order of the plan.
 select * from payments.steps where payment_id = any ($1::uuid[]) order by payment_id, index;

@@ -165,13 +165,16 @@ def _evidence(fields: Mapping[str, str]) -> Evidence:
 def refunds_of(
     refunds: Sequence[Record], parts: Sequence[Record], currency: Currency
 ) -> Sequence[Refund]:
+    own: dict[object, list[RefundPart]] = defaultdict(list)
+    for each in parts:
+        own[each["refund_id"]].append(_part(each, currency))
     return [
         Refund(
             id=RefundId.of_hex(row["id"].hex),
             amount=Money(row["amount"], currency),
             reason=row["reason"],
             idempotency_key=row["idempotency_key"],
-            parts=tuple(_part(each, currency) for each in parts if each["refund_id"] == row["id"]),
+            parts=tuple(own[row["id"]]),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
         )

@@ -15,7 +15,7 @@ from services.orchestrator.translate.words import (
     instrument_from,
     invalid,
     money_from,
-    plain_text,
+    name_text,
     span,
     word,
 )
@@ -24,7 +24,7 @@ from services.orchestrator.translate.words import (
 def plan_from_message(message: payment_plan_pb2.PaymentPlan) -> Plan:
     """The plan, with its message as the record of why it is what it is."""
     return Plan(
-        digest=plain_text("plan.digest", message.digest),
+        digest=name_text("plan.digest", message.digest),
         merchant_id=MerchantId.parse(message.merchant_id),
         config_version=message.config_version,
         total=money_from(message.total),
@@ -72,7 +72,7 @@ def _step_from(path: str, message: payment_plan_pb2.PaymentStep) -> PlanStep:
 
 
 def _candidate_from(path: str, message: payment_plan_pb2.Candidate) -> Candidate:
-    processor_id = plain_text(f"{path}.processor_id", message.processor_id)
+    processor_id = name_text(f"{path}.processor_id", message.processor_id)
     if not message.HasField("timeout"):
         return Candidate(processor_id, None)
     timeout = span(f"{path}.timeout", message.timeout)

@@ -16,7 +16,7 @@ from services.orchestrator.translate.words import (
     kept,
     moment,
     money_from,
-    plain_text,
+    name_text,
     word,
 )
 
@@ -44,7 +44,7 @@ def processor_event_from(request: pb.ApplyProcessorEventRequest) -> ProcessorEve
         if not getattr(event, name):
             raise invalid(f"event.{name}", f"event.{name}.present", "must not be empty")
     for name in ("id", "processor_id", "processor_reference", "object_id"):
-        plain_text(f"event.{name}", getattr(event, name))
+        name_text(f"event.{name}", getattr(event, name))
     webhook_event_id = request.webhook_event_id
     return ProcessorEvent(
         id=event.id,
