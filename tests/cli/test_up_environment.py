@@ -1,15 +1,18 @@
 """payment-cli up, where everything that it would bring along is somewhere else already."""
 
 import asyncio
+import gzip
 import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ class Elsewhere:
     database: DatabaseUrls
     account_url: str
     brokers: str
+    traces: list[bytes]
     http_port: int
     paid: dict[str, Any]
 
@@ -46,7 +50,11 @@ def elsewhere(empty_database: DatabaseUrls) -> Iterator[Elsewhere]:
         runner.run(_as_superuser(empty_database, create))
     kafka = mock_engine()
     assert kafka.bootstrap is not None
-    with short_folder() as folder, _account(folder / "account", http_port) as account_url:
+    with (
+        short_folder() as folder,
+        _account(folder / "account", http_port) as account_url,
+        _collector() as (collector_url, traces),
+    ):
         variables = {
             "DATABASE_URL": database.application,
             "DATABASE_OWNER_URL": database.owner,
@@ -57,10 +65,15 @@ def elsewhere(empty_database: DatabaseUrls) -> Iterator[Elsewhere]:
             "API_BASE_URL": "https://pay.shop.example",
             "HTTP_PORT": str(http_port),
             "LOG_LEVEL": "warning",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector_url,
+            "OTEL_TRACES_SAMPLER": "always_on",
+            "OTEL_SERVICE_NAME": "till",
         }
         with up(folder / "home", **variables) as running:
             paid = _call(running, "/api/v1/payments", {"amount": 1250, "method": "pm_card_visa"})
-            yield Elsewhere(running, database, account_url, kafka.bootstrap, http_port, paid)
+            yield Elsewhere(
+                running, database, account_url, kafka.bootstrap, traces, http_port, paid
+            )
     kafka.close()
 
 
@@ -106,6 +119,14 @@ def test_events_go_to_the_brokers_that_are_set(elsewhere: Elsewhere) -> None:
 
     _eventually(is_told)
     consumer.close()
+
+
+def test_traces_go_to_the_collector_that_is_set(elsewhere: Elsewhere) -> None:
+    def is_told() -> bool:
+        sent = b"".join(elsewhere.traces)
+        return b"till" in sent and b"ExecutePlan" in sent
+
+    _eventually(is_told)
 
 
 def test_links_lead_to_the_address_that_is_set(elsewhere: Elsewhere) -> None:
@@ -161,6 +182,30 @@ def _account(folder: Path, http_port: int) -> Iterator[str]:
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+@contextmanager
+def _collector() -> Iterator[tuple[str, list[bytes]]]:
+    """What takes OTLP over HTTP, and what it was sent."""
+    sent: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path == "/v1/traces":
+                packed = self.headers.get("Content-Encoding") == "gzip"
+                sent.append(gzip.decompress(body) if packed else body)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing of it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", sent
+    server.shutdown()
+    server.server_close()
 
 
 def _free_port() -> int:

@@ -1,6 +1,7 @@
 """Every command of a page runs, and prints what the page shows; every Python example runs."""
 
 import ast
+import re
 import shutil
 from collections import Counter
 
@@ -19,6 +20,7 @@ _NOT_RUN = {
     "tests are run elsewhere": 3,
 }
 _WORDS_OF_COMMANDS = ("payment-cli ", "make ", "curl ", "python ", "python3 ", "git ", "$ ")
+_LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 _BLOCKS = [block for page in PAGES for block in blocks(page)]
 _PYTHON = [
     pytest.param(block, id=f"{block.page}:{block.line}")
@@ -57,6 +59,17 @@ def test_a_block_of_commands_says_that_it_is_one() -> None:
     assert not unsaid
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_to_a_page_leads_somewhere(page: str) -> None:
+    folder = (ROOT / page).parent
+    for target, anchor in _LINK.findall((ROOT / page).read_text()):
+        led_to = (folder / target).resolve() if target else ROOT / page
+        assert led_to.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", led_to.read_text(), re.MULTILINE)
+            assert anchor in {_anchor(heading) for heading in headings}, f"{target}#{anchor}"
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs/README.md").read_text()
     missing = [page for page in PAGES if f"]({page.removeprefix('docs/')})" not in index]
@@ -81,6 +94,11 @@ def test_what_is_shown_is_compared_in_its_stable_parts(
     shown: str, printed: str, is_shown: bool
 ) -> None:
     assert shows(shown, printed) is is_shown
+
+
+def _anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _is_there(program: str) -> bool:
