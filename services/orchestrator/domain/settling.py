@@ -219,6 +219,9 @@ class Settling(Authorizing):
             is_same = attempt.state is AttemptState.FAILED and execution.outcome is Outcome.FAILED
             return Disposition.KNOWN if is_same else Disposition.STALE
         if attempt.state is AttemptState.SUCCEEDED:
+            if execution.record:
+                # A webhook was quicker: what was asked, and answered, is on record all the same.
+                self._put_attempt(replace(attempt, execution=execution))
             return Disposition.KNOWN
         reference = execution.reference or attempt.reference or attempt.hold
         match attempt.operation:
