@@ -38,6 +38,11 @@ _FAMILIES: Final[Mapping[str, Advice]] = {
     "return": Advice("What a processor gave back, and what the books say of it, differ", _CORRECT),
     "posting": Advice("What a payment owes to the ledger is not what it is made of", _CORRECT),
     "ledger": Advice("The ledger holds what follows from no payment", _LEDGER),
+    "dispute": Advice(
+        "What a bank says of a dispute, and what was recorded of it, differ",
+        "See whether its webhooks came (payment-cli webhook-gaps, webhook-status --failed); what"
+        " is missing is fetched by payment-cli webhook-gaps --backfill.",
+    ),
     "headroom": Advice("More is paid out, or promised, than was taken", _CORRECT),
     "refund": Advice("A refund, and what was kept back or done for it, differ", _EXPLAIN),
     "attempt": Advice("An attempt at a processor was begun and never ended", _WORKERS),
