@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 HOME_DIR ?= .switchyard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-stripe bench torture kafka kafka-stop test-kafka test-faults lint format generate breaking release-contracts clean
+.PHONY: help setup lock demo run test test-stripe bench torture fuzz kafka kafka-stop test-kafka test-faults lint format generate breaking release-contracts clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: $(READY) ## measure messaging, ledger, router, payments and HTTP beside t
 
 torture: $(READY) ## kill -9 processes under load, then ask the oracle (SEED=7 CYCLES=500; KAFKA=host:port)
 	@$(BIN)/python -m tests.torture --cycles $(or $(CYCLES),500) $(if $(SEED),--seed $(SEED)) $(if $(KAFKA),--kafka $(KAFKA))
+
+fuzz: $(READY) ## send malformed requests by the thousand, HTTP and gRPC (SEED=7 COUNT=20000)
+	@$(BIN)/python -m tests.fuzz --count $(or $(COUNT),20000) $(if $(SEED),--seed $(SEED))
 
 kafka: $(READY) ## start a real Kafka in the background: one broker, no container (needs Java 17 and Maven)
 	@$(BIN)/python -m tools.kafka start
