@@ -33,7 +33,9 @@ from tests.webhooks.letters import SECRET, Letter
 
 _KEY = "sk_test_merchant"
 _PAYMENTS = 12
-_POINTS = ("webhook_stored", "consumed_not_acknowledged")
+# Stored and not answered; applied, which saves what came of it, and not settled; settled and not
+# acknowledged.
+_POINTS = ("webhook_stored", "result_saved", "consumed_not_acknowledged")
 _ROUNDS = 10 if os.environ.get("SWITCHYARD_TEST_LONG") else 1
 
 

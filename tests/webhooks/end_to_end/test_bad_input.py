@@ -3,7 +3,6 @@
 import asyncio
 import copy
 import json
-import os
 import random
 import time
 import uuid
@@ -57,7 +56,7 @@ _WEIRD: Final[tuple[Any, ...]] = (
 )
 
 
-_BENT: Final = 1_000 if os.environ.get("SWITCHYARD_TEST_LONG") else 80
+_BENT: Final = 80
 
 
 async def _stored(platform: Platform) -> int:
