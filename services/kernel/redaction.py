@@ -9,8 +9,8 @@ are not searched for a card within them.
 
 A security code has no form of its own: it is known by the name of its field, or the word before it.
 
-An API key of ours is known by its beginning, and masked as well. It is no card data: whoever asks
-for card data is not told of it.
+An API key, of ours or of Stripe's, and a secret that signs webhooks are known by their beginning,
+and masked as well. They are no card data: whoever asks for card data is not told of them.
 """
 
 import re
@@ -56,7 +56,7 @@ _CODE_IN_TEXT = re.compile(
 )
 
 # Cut short too, since most of a key is no better to show than all of it.
-_API_KEY = re.compile(r"syk_[0-9A-Za-z]{16,}", re.ASCII)
+_API_KEY = re.compile(r"(?:syk|[sr]k_(?:live|test)|whsec)_[0-9A-Za-z]{16,}", re.ASCII)
 
 # `cid` is left out: it names customers and correlations more often than codes.
 _CODE_FIELD = re.compile(
@@ -98,7 +98,10 @@ def redact_text(text: str) -> str:
     """The text with every card number, labelled security code and API key masked."""
     if text.isalpha() or _PLAIN_ID.fullmatch(text):
         return text
-    return _with_card_data_masked(_API_KEY.sub(API_KEY_MASK, text) if "syk_" in text else text)
+    # What every key has; most text lacks both, and is not searched.
+    if "k_" in text or "whsec_" in text:
+        text = _API_KEY.sub(API_KEY_MASK, text)
+    return _with_card_data_masked(text)
 
 
 def _with_card_data_masked(text: str) -> str:

@@ -159,6 +159,13 @@ def test_an_api_key_that_looks_like_an_id_is_masked(label: str) -> None:
     assert API_KEY_MASK in redact_text(label + PaymentId.new().hex)
 
 
+@pytest.mark.parametrize("beginning", ["sk_test_", "sk_live_", "rk_live_", "rk_test_", "whsec_"])
+def test_a_key_of_stripe_s_is_masked(beginning: str) -> None:
+    secret = beginning + "4eC39HqLyjWDarjtT1zdp7dc"
+    assert redact_text(f"called with {secret}.") == f"called with {API_KEY_MASK}."
+    assert find_card_data({"key": secret}) == ()
+
+
 @given(st.from_regex(r"[a-z]{1,8}_?[0-9a-f]{31,33}", fullmatch=True))
 def test_what_looks_like_an_id_is_redacted_as_it_is_within_a_text(text: str) -> None:
     assert redact_text(text) == redact_text(f"{text} ").removesuffix(" ")

@@ -92,9 +92,7 @@ class Desks:
         """Commit a new payment under its key, and return what its caller is told."""
         desk = Desk(self._means, payment.id, payment=payment, closed=self._closed)
         change = Change(_nothing, command, draws=draws, drives=drives, answers_at_once=at_once)
-        self._open(
-            desk, change, {"request_id": command.request_id, "merchant_id": command.merchant_id}
-        )
+        self._open(desk, change, _words(command))
         return await self._answer(payment.id, change, command)
 
     async def order(self, payment_id: PaymentId, command: Command, change: Change) -> Answer:
@@ -132,7 +130,8 @@ class Desks:
         if desk is not None:
             desk.put(change)
         else:
-            self._open(Desk(self._means, payment_id, closed=self._closed), change, {})
+            desk = Desk(self._means, payment_id, closed=self._closed)
+            self._open(desk, change, _words(change.command))
 
     def _open(self, desk: Desk, change: Change | None, words: Mapping[str, str]) -> None:
         self._desks[desk.payment_id] = desk
@@ -192,6 +191,13 @@ class Desks:
         except Unavailable:
             # The database may be back the next time; the caller's own patience bounds this.
             return None
+
+
+def _words(command: Command | None) -> Mapping[str, str]:
+    """What the work that a call begins is about."""
+    if command is None:
+        return {}
+    return {"request_id": command.request_id, "merchant_id": command.merchant_id}
 
 
 def _nothing(_payment: Payment) -> None:

@@ -95,7 +95,7 @@ class Errands:
             _log.exception("carrying an attempt out failed", attempt_id=attempt.id)
             await self._means.pause(_PAUSE_SECONDS)
         else:
-            _log_attempt(attempt, execution)
+            _log_attempt(order, execution)
             change = Change(
                 lambda payment: _settle(payment, attempt.id, execution, self._now(), source),
                 is_fact=True,
@@ -159,9 +159,12 @@ def _settle(
     payment.settle(attempt_id, execution, now, source)
 
 
-def _log_attempt(attempt: Attempt, execution: Execution) -> None:
+def _log_attempt(order: Order, execution: Execution) -> None:
+    attempt = order.attempt
     _log.info(
         "attempt executed",
+        payment_id=order.payment_id,
+        merchant_id=order.merchant_id,
         attempt_id=attempt.id,
         operation=str(attempt.operation),
         processor_id=attempt.processor_id,
