@@ -21,11 +21,12 @@ from services.kernel.ids import PaymentId, RefundId, RefundPartId
 from services.kernel.money import Money
 from services.orchestrator.domain import events
 from services.orchestrator.domain.attempt import Attempt, Order, Step
+from services.orchestrator.domain.changes import Transition
 from services.orchestrator.domain.command import Call
 from services.orchestrator.domain.hearing import Hearing
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.posting import DuePosting, Refusal
-from services.orchestrator.domain.record import Standing, Transition
+from services.orchestrator.domain.record import Standing
 from services.orchestrator.domain.refund import Refund
 from services.orchestrator.domain.state import (
     ALLOWED_MOVES,

@@ -1,33 +1,29 @@
 """What a payment is made of, and what of it was changed since it was last saved."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 from services.kernel.context import CoreRequestContext
-from services.kernel.events import Aggregate, SequencedEvent
+from services.kernel.events import Aggregate
 from services.kernel.ids import (
     AttemptId,
-    DisputeId,
     MerchantId,
     PaymentId,
-    PostingId,
-    RefundId,
     StepId,
 )
 from services.kernel.money import Money
-from services.orchestrator.domain.applied import AppliedEvent
 from services.orchestrator.domain.attempt import Attempt, Redirect, Step
+from services.orchestrator.domain.changes import Changes, Notes, Transition
 from services.orchestrator.domain.command import Call
 from services.orchestrator.domain.dispute import Dispute
 from services.orchestrator.domain.events import FinalError
 from services.orchestrator.domain.plan import Plan, PlanStep
-from services.orchestrator.domain.posting import Posting, Refusal, state_of_all
+from services.orchestrator.domain.posting import Posting, state_of_all
 from services.orchestrator.domain.refund import Refund
 from services.orchestrator.domain.state import (
-    AttemptState,
     Operation,
     PaymentState,
     PostingState,
@@ -45,16 +41,6 @@ _AMOUNTS: Final = (
     "platform_fee",
     "fee_kept",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One change of state and what made it."""
-
-    before: PaymentState | None
-    after: PaymentState
-    cause: str
-    occurred_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,52 +75,6 @@ class Parts:
     """The calls that wait for what becomes of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What was done to a payment since it stood as `expected_version`; zero is a new one's."""
-
-    expected_version: int
-    plan: Plan | None
-    """The plan, where it was made just now."""
-    is_request_new: bool
-    transitions: tuple[Transition, ...]
-    steps: tuple[Step, ...]
-    attempts: tuple[Attempt, ...]
-    refunds: tuple[Refund, ...]
-    disputes: tuple[Dispute, ...]
-    postings: tuple[Posting, ...]
-    rejected: Mapping[PostingId, Refusal]
-    applied: AppliedEvent | None
-    events: tuple[SequencedEvent, ...]
-
-    @property
-    def opened(self) -> frozenset[AttemptId]:
-        """The attempts that this makes known for the first time, to be carried out."""
-        return frozenset(each.id for each in self.attempts if each.state is AttemptState.OPEN)
-
-    @property
-    def ended_operation(self) -> str:
-        """What was asked of a processor by the attempt that has ended; empty where none has."""
-        return next((str(each.operation) for each in self.attempts if each.is_settled), "")
-
-
-@dataclass(slots=True)
-class _Notes:
-    """What was changed; the order is that in which it was."""
-
-    is_touched: bool = False
-    plan: Plan | None = None
-    is_request_new: bool = False
-    transitions: list[Transition] = field(default_factory=list)
-    steps: dict[StepId, None] = field(default_factory=dict)
-    attempts: dict[AttemptId, None] = field(default_factory=dict)
-    refunds: dict[RefundId, None] = field(default_factory=dict)
-    disputes: dict[DisputeId, None] = field(default_factory=dict)
-    postings: list[Posting] = field(default_factory=list)
-    rejected: dict[PostingId, Refusal] = field(default_factory=dict)
-    applied: AppliedEvent | None = None
-
-
 class PaymentRecord(Aggregate):
     """The parts of a payment, and the notes of what was done to them."""
 
@@ -160,7 +100,7 @@ class PaymentRecord(Aggregate):
         self._disputes = {dispute.id: dispute for dispute in parts.disputes}
         self._posting_states = list(parts.posting_states)
         self._saved_version = version
-        self._notes = _Notes()
+        self._notes = Notes()
 
     @property
     def merchant_id(self) -> MerchantId:
@@ -244,7 +184,7 @@ class PaymentRecord(Aggregate):
                 # What was told of it is written down once.
                 self._attempts[attempt.id] = replace(attempt, execution=None)
         self._saved_version = self.version
-        self._notes = _Notes()
+        self._notes = Notes()
         return changes
 
     def _move(self, after: PaymentState, cause: str, now: datetime) -> None:

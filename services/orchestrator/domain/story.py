@@ -7,9 +7,9 @@ from datetime import datetime
 from services.kernel.ids import AttemptId, LedgerTransactionId, PaymentId, PostingId, WebhookEventId
 from services.kernel.money import Money
 from services.orchestrator.domain.applied import Disposition
+from services.orchestrator.domain.changes import Transition
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.posting import PostingKind, Refusal, Retry
-from services.orchestrator.domain.record import Transition
 from services.orchestrator.domain.state import PostingState
 
 

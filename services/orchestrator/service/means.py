@@ -10,9 +10,9 @@ from services.kernel.clock import Clock
 from services.kernel.crash_points import Reach, live_on
 from services.kernel.ids import MerchantId, PaymentId
 from services.orchestrator.domain.attempt import Execution, Order
+from services.orchestrator.domain.changes import Changes
 from services.orchestrator.domain.command import Call, Decided, KeyRecord
 from services.orchestrator.domain.payment import Payment
-from services.orchestrator.domain.record import Changes
 from services.orchestrator.domain.saving import Claim, Hold, Lease, Written
 
 Describe = Callable[[Payment, Call], bytes]

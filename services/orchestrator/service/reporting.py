@@ -10,13 +10,13 @@ from typing import Final, Protocol
 import structlog
 
 from services.kernel.context import CaptureMethod
+from services.orchestrator.domain.changes import Changes
 from services.orchestrator.domain.events import (
     PaymentFailed,
     PaymentRefunded,
     PaymentRefundFailed,
 )
 from services.orchestrator.domain.payment import Payment
-from services.orchestrator.domain.record import Changes
 from services.orchestrator.domain.state import PaymentState, RefundState
 
 _log = structlog.get_logger()

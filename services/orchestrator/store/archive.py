@@ -16,6 +16,7 @@ from services.kernel.ids import (
 )
 from services.kernel.money import Currency, Money
 from services.orchestrator.domain.applied import Disposition
+from services.orchestrator.domain.changes import Transition
 from services.orchestrator.domain.dispute import Dispute
 from services.orchestrator.domain.listing import (
     DisputeFilter,
@@ -26,7 +27,6 @@ from services.orchestrator.domain.listing import (
     RequestFilter,
 )
 from services.orchestrator.domain.posting import PostingKind, Refusal, Retry, state_of_all
-from services.orchestrator.domain.record import Transition
 from services.orchestrator.domain.refund import Refund
 from services.orchestrator.domain.state import PaymentState, PostingState
 from services.orchestrator.domain.story import (

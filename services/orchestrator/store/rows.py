@@ -10,13 +10,13 @@ from services.kernel.events import DomainEvent, SequencedEvent
 from services.kernel.ids import PaymentId
 from services.orchestrator.domain.applied import AppliedEvent
 from services.orchestrator.domain.attempt import Attempt, Step
+from services.orchestrator.domain.changes import Changes
 from services.orchestrator.domain.command import Decided
 from services.orchestrator.domain.dispute import Dispute
 from services.orchestrator.domain.events import PaymentConfirmRequested
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.posting import Posting
-from services.orchestrator.domain.record import Changes
 from services.orchestrator.domain.refund import Refund
 from services.orchestrator.domain.saving import Claim, Hold
 from services.runtime.messaging.message import OutgoingMessage, Topic

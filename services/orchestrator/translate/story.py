@@ -12,8 +12,8 @@ from payments.router.v1.router_service_pb2 import ExecuteAttemptResponse
 
 from services.kernel.outcome import Outcome
 from services.orchestrator.domain.attempt import Attempt, Evidence
+from services.orchestrator.domain.changes import Transition
 from services.orchestrator.domain.payment import Payment
-from services.orchestrator.domain.record import Transition
 from services.orchestrator.domain.state import AttemptState
 from services.orchestrator.domain.story import Books, HeardEvent, RecordedRequest, Story
 from services.orchestrator.translate.dispute import dispute_message

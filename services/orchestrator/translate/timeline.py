@@ -18,8 +18,8 @@ from payments.router.v1.routing_pb2 import Try
 
 from services.kernel.outcome import ErrorCode
 from services.orchestrator.domain.attempt import Attempt
+from services.orchestrator.domain.changes import Transition
 from services.orchestrator.domain.dispute import Dispute
-from services.orchestrator.domain.record import Transition
 from services.orchestrator.domain.refund import Refund
 from services.orchestrator.domain.state import DisputeState, PaymentState, PostingState, RefundState
 from services.orchestrator.domain.story import HeardEvent, PostingRecord, Story
