@@ -99,6 +99,19 @@ _RULES: Final[Mapping[str, Advice]] = {
         "The ledger has a transaction about a payment that does not owe it",
         "If somebody posted it by hand, that explains it; else: " + _LEDGER,
     ),
+    "dispute.unheard": Advice(
+        "A customer disputes a payment, and it was never told here",
+        "See payment-cli webhook-status and payment-cli webhook-replay; if the event never came,"
+        " it is fetched from the processor's list within minutes.",
+    ),
+    "dispute.differs": Advice(
+        "A bank has decided something about a dispute that is not known here",
+        "See payment-cli webhook-status --failed; what never came is fetched within minutes.",
+    ),
+    "dispute.made_up": Advice(
+        "A payment counts as disputed, and the processor knows of no dispute",
+        "Ask which account and which backup this database belongs to.",
+    ),
     "doubt.too_long": Advice(
         "It has not been known for too long what a processor did",
         "Look on the processor's own page, then payment-cli resolve <payment> --outcome … ",

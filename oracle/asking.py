@@ -9,6 +9,7 @@ from payments.ledger.v1.ledger_service_pb2 import VerifyIntegrityRequest
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 from oracle.books import Books, older_attempts, read_books
+from oracle.disputes import check_disputes
 from oracle.ledger import check_ledger
 from oracle.outside import check_record
 from oracle.record import Record
@@ -55,6 +56,7 @@ async def consult(
 def _violations(books: Books, record: Record | None, bounds: Bounds) -> Iterator[Violation]:
     if record is not None:
         yield from check_record(books, record)
+        yield from check_disputes(books, record)
     yield from check_ledger(books)
     yield from check_rest(books, bounds)
     yield from check_telling(books, bounds)
@@ -92,4 +94,5 @@ def _outside(record: Record | None) -> Counter[str]:
     if record is None:
         return Counter()
     holds = Counter(f"holds {each.state}" for each in record.holds)
-    return holds + Counter(f"returns {each.state}" for each in record.returns)
+    returns = Counter(f"returns {each.state}" for each in record.returns)
+    return holds + returns + Counter(f"disputes {each.state}" for each in record.objections)

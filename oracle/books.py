@@ -45,8 +45,6 @@ class Books:
 
     now: datetime
     rows: Mapping[str, Sequence[Row]]
-    disputed: frozenset[UUID]
-    """The payments that a bank has opened a dispute about."""
 
     @cached_property
     def payments(self) -> Mapping[UUID, Row]:
@@ -81,6 +79,10 @@ class Books:
         return grouped(holding, "processor_reference")
 
     @cached_property
+    def disputes_of(self) -> Mapping[UUID, Sequence[Row]]:
+        return grouped(self.rows["disputes"], "payment_id")
+
+    @cached_property
     def postings(self) -> Mapping[str, Row]:
         """By the key under which the ledger books them."""
         return {row["idempotency_key"]: row for row in self.rows["postings"]}
@@ -97,6 +99,7 @@ class Books:
             account = row["account"]
             is_unclaimed = account == "platform:unclaimed"
             role = "unclaimed" if is_unclaimed else account.partition(":")[0]
+            role = "disputed" if account.endswith(":disputed") else role
             found[row["reference_id"]][role] += row["amount"]
         return found
 
@@ -130,7 +133,7 @@ async def read_books(connection: Connection, since: datetime | None = None) -> B
         rows = {each: await connection.fetch(QUERIES[each], first) for each in _OF_PAYMENTS}
         rows |= {each: await connection.fetch(QUERIES[each]) for each in _OF_ALL}
         now = await connection.fetchval(QUERIES["now"])
-    return Books(now, rows, frozenset(row["payment_id"] for row in rows["disputes"]))
+    return Books(now, rows)
 
 
 async def older_attempts(

@@ -7,9 +7,10 @@ from typing import Final
 from uuid import UUID
 
 from oracle.books import Books, Row, name
+from oracle.disputes import disputed_minor, is_contradictory
 from oracle.report import Violation
 
-_ROLES: Final = ("processor", "merchant", "platform")
+_ROLES: Final = ("processor", "merchant", "disputed", "platform", "unclaimed")
 
 
 def check_ledger(books: Books) -> Iterator[Violation]:
@@ -18,7 +19,8 @@ def check_ledger(books: Books) -> Iterator[Violation]:
     yield from _check_postings(books)
     for payment_id, payment in books.payments.items():
         yield from _check_amounts(books, payment)
-        if payment_id not in books.disputed:
+        # Of a dispute that was lost and given back all the same, a person is told.
+        if not any(map(is_contradictory, books.disputes_of[payment_id])):
             yield from _check_accounts(books, payment)
 
 
@@ -82,7 +84,7 @@ def _check_accounts(books: Books, payment: Row) -> Iterator[Violation]:
         return
     expected = _expected(books, payment)
     found = books.moved[name(payment["id"])]
-    for role in (*_ROLES, "unclaimed"):
+    for role in _ROLES:
         if found[role] != expected[role]:
             message = f"{role} holds {found[role]}, and {expected[role]} follows from its amounts"
             yield Violation("ledger.account", name(payment["id"]), message)
@@ -97,6 +99,13 @@ def _expected(books: Books, payment: Row) -> Counter[str]:
         for each in books.postings_of[payment["id"]]
         if each["kind"].startswith("late_success")
     )
+    gone, waiting = disputed_minor(books.disputes_of[payment["id"]])
     return Counter(
-        {"processor": -kept - late, "merchant": kept - fees, "platform": fees, "unclaimed": late}
+        {
+            "processor": gone - kept - late,
+            "merchant": kept - fees - (gone - waiting),
+            "disputed": -waiting,
+            "platform": fees,
+            "unclaimed": late,
+        }
     )

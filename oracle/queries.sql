@@ -39,8 +39,11 @@ select id, refund_id, payment_id, step_id, amount, state, processor_id, processo
  where payment_id >= $1::uuid;
 
 -- name: disputes
--- Which payments were disputed: their money moves by other postings as well.
-select distinct payment_id from payments.disputes where payment_id >= $1::uuid;
+-- Every dispute, as far as it was heard of.
+select id, payment_id, step_id, state, amount, fee, funds_withdrawn, funds_reinstated, processor_id,
+       processor_reference
+  from payments.disputes
+ where payment_id >= $1::uuid;
 
 -- name: postings
 -- What is owed to the ledger, and whether it has it.

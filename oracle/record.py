@@ -1,4 +1,7 @@
-"""The processor's own record, as far as money is concerned: holds, and what went back of them."""
+"""The processor's own record, as far as money is concerned: holds, and what went back of them.
+
+What went back is what we returned, and what a bank has taken because its customer disputes it.
+"""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +10,7 @@ from typing import Any, Final, Self
 import httpx
 
 _ATTEMPT_KEY: Final = "switchyard_attempt_id"
-_LISTS: Final = "payment_intents,refunds"
+_LISTS: Final = "payment_intents,refunds,disputes"
 _TIMEOUT_SECONDS: Final = 60.0
 
 
@@ -44,12 +47,32 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
+class Objection:
+    """What a customer disputes, as the bank has it."""
+
+    id: str
+    attempt_id: str | None
+    """Our attempt that made the hold."""
+    amount_minor: int
+    fee_minor: int
+    state: str
+    funds_withdrawn: bool
+    funds_reinstated: bool
+
+    @property
+    def is_inquiry(self) -> bool:
+        """Whether the bank only asks, and no money moves."""
+        return self.state.startswith("warning_")
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What one or several processors did for us; `processors` are the ones that it covers."""
 
     processors: frozenset[str]
     holds: Sequence[Hold]
     returns: Sequence[Return]
+    objections: Sequence[Objection] = ()
 
     @property
     def attempt_ids(self) -> frozenset[str]:
@@ -63,6 +86,7 @@ class Record:
             self,
             holds=[each for each in self.holds if each.attempt_id not in attempt_ids],
             returns=[each for each in self.returns if each.attempt_id not in attempt_ids],
+            objections=[each for each in self.objections if each.attempt_id not in attempt_ids],
         )
 
 
@@ -82,6 +106,7 @@ async def _read(
 ) -> Record:
     holds: list[Hold] = []
     returns: list[Return] = []
+    objections: list[Objection] = []
     async with httpx.AsyncClient(base_url=base_url, timeout=_TIMEOUT_SECONDS) as client:
         for account in accounts:
             answer = await client.get("/_sandbox/record", params={"lists": _LISTS, **account})
@@ -89,7 +114,9 @@ async def _read(
             told = answer.json()
             holds += _holds(told["payment_intents"])
             returns += _returns(told["refunds"])
-    return Record(processors, holds, returns)
+            attempt_ids = {each.id: each.attempt_id for each in holds}
+            objections += _objections(told["disputes"], attempt_ids)
+    return Record(processors, holds, returns, objections)
 
 
 def _holds(intents: Iterable[Mapping[str, Any]]) -> Iterable[Hold]:
@@ -112,4 +139,20 @@ def _returns(refunds: Iterable[Mapping[str, Any]]) -> Iterable[Return]:
             hold=each["payment_intent"],
             amount_minor=each["amount"],
             state=each["state"],
+        )
+
+
+def _objections(
+    disputes: Iterable[Mapping[str, Any]], attempt_ids: Mapping[str, str | None]
+) -> Iterable[Objection]:
+    for each in disputes:
+        moves = each.get("balance_transactions", ())
+        yield Objection(
+            id=each["id"],
+            attempt_id=attempt_ids.get(each["payment_intent"]),
+            amount_minor=each["amount"],
+            fee_minor=sum(move["fee"] for move in moves),
+            state=each["state"],
+            funds_withdrawn=any(move["amount"] < 0 for move in moves),
+            funds_reinstated=any(move["amount"] > 0 for move in moves),
         )

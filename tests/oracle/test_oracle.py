@@ -9,7 +9,7 @@ import pytest
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
 import oracle
-from oracle import Bounds, Record, Report, advice_on, consult
+from oracle import Bounds, Objection, Record, Report, advice_on, consult
 from services.ledger.store.seals import Seals
 from services.runtime.rpc import connect_in_process
 from tests.oracle.conftest import NO_PATIENCE, Market, unguarded
@@ -117,6 +117,34 @@ async def test_what_is_done_twice_at_the_processor_is_found(market: Market) -> N
     )
     rules = {each.rule for each in (await consult(market.owner, twice)).violations}
     assert {"hold.twice", "return.twice"} <= rules
+
+
+_DISPUTED = """
+insert into payments.disputes (id, payment_id, step_id, state, amount, excess, fee, funds_withdrawn,
+                               funds_reinstated, reason, processor_id, processor_reference,
+                               opened_at)
+select uuidv7(), payment_id, id, 'opened', 500, 0, 0, true, false, 'fraudulent', 'stripe', 'du_1',
+       now() from payments.steps where captured > 500 limit 1
+"""
+
+
+async def test_what_banks_did_is_compared_with_what_was_heard_of_it(market: Market) -> None:
+    attempt_id = market.record.holds[0].attempt_id
+    objection = Objection("du_1", attempt_id, 500, 1_500, "won", True, True)
+    told = replace(market.record, objections=[objection])
+    (unheard,) = (await consult(market.owner, told)).violations
+    assert (unheard.rule, unheard.subject) == ("dispute.unheard", "du_1")
+    inquiry = replace(objection, state="warning_needs_response")
+    asked = replace(market.record, objections=[inquiry])
+    assert (await consult(market.owner, asked)).is_clean
+    async with market.owner.transaction():
+        await unguarded(market.owner, _DISPUTED)
+    differing = (await consult(market.owner, told)).violations
+    found = {each.message.split()[1] for each in differing if each.rule == "dispute.differs"}
+    assert found == {"fee", "state", "funds_reinstated"}
+    rules = {each.rule for each in (await consult(market.owner, market.record)).violations}
+    # Nothing was booked of it, either.
+    assert rules == {"dispute.made_up", "ledger.account"}
 
 
 async def test_a_broken_hash_block_is_found(market: Market) -> None:
