@@ -10,11 +10,12 @@ import socket
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
 import uvloop
 
+from cli.client import Command
 from cli.migrate import migrate_as_set
 from cli.serve import run_services
 from cli.up.sandbox_process import SandboxProcess
@@ -24,8 +25,6 @@ from services.runtime.run_file import RunFile
 from services.runtime.settings import Settings, SettingsError, load_settings
 from services.runtime.telemetry import configure_logging
 from services.system import SERVICES, System
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 HTTP_PORT: Final = 8080
 GRPC_PORT: Final = 50051

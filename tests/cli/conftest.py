@@ -1,6 +1,5 @@
 """A running system of the test's own, and payment-cli as an operator calls it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,28 +11,22 @@ from pathlib import Path
 import pytest
 
 from services.runtime.run_file import NotRunning, RunFile
+from tests.cli.everything import clean_environment
 from tests.conftest import DatabaseUrls, short_folder
 
 _READY_SECONDS = 60.0
+_ENDED_SECONDS = 300.0
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def environment(**variables: str) -> dict[str, str]:
-    """The environment without any setting of Switchyard's, and with these."""
-    ours = ("SWITCHYARD_", "DATABASE_", "GRPC_", "METRICS_", "KAFKA_", "LOG_")
-    return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | variables
-
-
-def run_cli(
-    *arguments: str, timeout_seconds: float = 120, **variables: str
-) -> subprocess.CompletedProcess[str]:
+def run_cli(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
-        env=environment(**variables),
+        env=clean_environment(**variables),
         capture_output=True,
         text=True,
-        timeout=timeout_seconds,
+        timeout=_ENDED_SECONDS,
         check=False,
     )
 
@@ -43,7 +36,7 @@ def serving(home: Path, *arguments: str, **variables: str) -> Iterator["subproce
     """`payment-cli serve` on free ports, from ready until it has ended."""
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "serve", *arguments, "--home", str(home), "--grpc-port", "0"],
-        env=environment(**variables),
+        env=clean_environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -46,7 +46,7 @@ _SCENES = {
 async def test_every_scene_holds_and_nobodys_own_database_is_used(
     database_urls: DatabaseUrls,
 ) -> None:
-    finished = run_cli("demo", timeout_seconds=300, DATABASE_URL=database_urls.application)
+    finished = run_cli("demo", DATABASE_URL=database_urls.application)
     assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr
     shown = dict(_scenes(finished.stdout))
     assert list(shown) == list(_SCENES)

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 
 from services.runtime.run_file import RunFile
-from tests.cli.conftest import environment, run_cli, serving
+from tests.cli.conftest import run_cli, serving
+from tests.cli.everything import clean_environment
 from tests.conftest import DatabaseUrls
 
 _TOKEN = "a-token-that-the-processes-share-0123456789"  # noqa: S105 -- of these processes alone
@@ -79,7 +80,7 @@ def _gateway(**variables: str) -> Iterator[str]:
     """A gateway in a process of its own, by its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "serve", "gateway", "--http-port", "0"],
-        env=environment(**variables) | {"PYTHONUNBUFFERED": "1"},
+        env=clean_environment(**variables) | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -24,7 +24,7 @@ from payments.webhooks.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from oracle import Bounds, consult, read_sandbox
 from services.runtime.database import Connection
 from services.runtime.rpc import connect
-from tests.cli.conftest import environment
+from tests.cli.everything import clean_environment
 from tests.conftest import DatabaseUrls
 from tests.orchestrator.orders import execution
 from tests.webhooks.conftest import PATIENCE_SECONDS, TOKEN, eventually
@@ -67,7 +67,7 @@ class Fleet:
             sys.executable,
             "-m",
             "tests.webhooks.killed_process",
-            env=environment(**self.settings, SWITCHYARD_CRASH_AT=crash_at),
+            env=clean_environment(**self.settings, SWITCHYARD_CRASH_AT=crash_at),
             stdout=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None
