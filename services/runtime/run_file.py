@@ -57,7 +57,7 @@ class RunFile:
             return cls(**json.loads(path.read_text()))
         except FileNotFoundError:
             raise NotRunning(
-                f"nothing runs under {home}: start it with payment-cli serve, or name its --home"
+                f"nothing runs under {home}: start it with payment-cli up, or name its --home"
             ) from None
         except (OSError, ValueError, TypeError) as error:
             raise NotRunning(f"{path} cannot be read ({error}): start Switchyard again") from error
