@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
-from services.kernel.context import CoreRequestContext
+from services.kernel.context import CaptureMethod, CoreRequestContext
 from services.kernel.money import Money
 from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.applied import Disposition, FactKind, Heard, ProcessorEvent
@@ -156,3 +156,36 @@ def booked(postings: Iterable[Posting]) -> dict[str, int]:
 def keys(postings: Iterable[Posting]) -> list[str]:
     """What was booked, by the first word of its key."""
     return sorted(posting.idempotency_key.partition(":")[0] for posting in postings)
+
+
+def held(**said: Any) -> Story:
+    """A payment whose amount is held, for the merchant to take."""
+    story = Story(asked(capture_method=CaptureMethod.MANUAL, **said))
+    story.answer()
+    return story
+
+
+def failed() -> Story:
+    """A payment whose only attempt was looked up in vain until an operator said that it failed."""
+    story = Story(asked())
+    story.payment.settle(story.first.id, Execution(Outcome.UNKNOWN, reference=HOLD), NOW)
+    story.payment.settle(
+        story.first.id, Execution(Outcome.FAILED, error_code=ErrorCode.DECLINED), NOW, "operator"
+    )
+    story.save()
+    assert state_of(story) is PaymentState.FAILED
+    return story
+
+
+def voided() -> Story:
+    """A payment that its merchant has let go."""
+    story = held()
+    story.payment.void(NOW, "request:1")
+    story.answer()
+    assert state_of(story) is PaymentState.VOIDED
+    return story
+
+
+def dispositions(*heard: Heard) -> list[Disposition]:
+    """What each event did, in a word."""
+    return [each.disposition for each in heard]

@@ -1,4 +1,4 @@
-"""What processors tell of holds: made, refused, taken or gone, in time and too late."""
+"""What processors tell of holds in time: made, refused, taken or gone."""
 
 from typing import Any
 
@@ -6,11 +6,21 @@ import pytest
 
 from services.kernel.context import CaptureMethod, SplitPolicy
 from services.kernel.outcome import ErrorCode, Outcome
-from services.orchestrator.domain.applied import Disposition, FactKind, Heard
+from services.orchestrator.domain.applied import Disposition, FactKind
 from services.orchestrator.domain.attempt import Execution, Redirect
 from services.orchestrator.domain.events import PaymentCaptured
 from services.orchestrator.domain.state import AttemptState, Operation, PaymentState, StepState
-from tests.orchestrator.news import HOLD, NOW, Story, asked, booked, fact, keys, state_of
+from tests.orchestrator.news import (
+    HOLD,
+    NOW,
+    Story,
+    asked,
+    booked,
+    fact,
+    held,
+    keys,
+    state_of,
+)
 from tests.plan_builder.orders import APPLE_PAY, CARD, money, part
 
 APPLIED, KNOWN = Disposition.APPLIED, Disposition.KNOWN
@@ -21,12 +31,6 @@ CHALLENGED = Execution(Outcome.REQUIRES_ACTION, reference=HOLD, redirect=REDIREC
 CLEARING, UNCLAIMED = "processor:simulated:clearing", "platform:unclaimed"
 
 
-def _held(**said: Any) -> Story:
-    story = Story(asked(capture_method=MANUAL, **said))
-    story.answer()
-    return story
-
-
 def _challenged(**said: Any) -> Story:
     story = Story(asked(**said))
     story.payment.settle(story.first.id, CHALLENGED, NOW)
@@ -34,30 +38,10 @@ def _challenged(**said: Any) -> Story:
     return story
 
 
-def _failed() -> Story:
-    """A payment whose only attempt was looked up in vain until an operator said that it failed."""
-    story = Story(asked())
-    story.payment.settle(story.first.id, Execution(Outcome.UNKNOWN, reference=HOLD), NOW)
-    story.payment.settle(
-        story.first.id, Execution(Outcome.FAILED, error_code=ErrorCode.DECLINED), NOW, "operator"
-    )
-    story.save()
-    assert state_of(story) is PaymentState.FAILED
-    return story
-
-
 def _captured() -> Story:
-    story = _held()
+    story = held()
     story.payment.capture(None, NOW, "request:1")
     story.answer()
-    return story
-
-
-def _voided() -> Story:
-    story = _held()
-    story.payment.void(NOW, "request:1")
-    story.answer()
-    assert state_of(story) is PaymentState.VOIDED
     return story
 
 
@@ -74,10 +58,6 @@ def _answer(story: Story, outcome: Outcome, reference: str | None = None) -> Non
     code = ErrorCode.DECLINED if outcome is Outcome.FAILED else None
     story.payment.settle(attempt.id, Execution(outcome, reference, error_code=code), NOW)
     story.save()
-
-
-def _dispositions(*heard: Heard) -> list[Disposition]:
-    return [each.disposition for each in heard]
 
 
 def test_authentication_is_completed_by_an_event() -> None:
@@ -120,7 +100,7 @@ def test_a_failure_settles_what_is_in_doubt_pending_or_waits_for_its_customer(
     assert story.hear(refused).disposition is KNOWN
 
 
-@pytest.mark.parametrize("make", [_held, _captured], ids=["held", "captured"])
+@pytest.mark.parametrize("make", [held, _captured], ids=["held", "captured"])
 def test_a_failure_that_comes_after_a_success_is_stale(make: Any) -> None:
     story = make()
     before = story.payment.standing
@@ -129,7 +109,7 @@ def test_a_failure_that_comes_after_a_success_is_stale(make: Any) -> None:
 
 
 def test_a_failure_from_before_the_hold_proves_nothing_of_a_capture_in_doubt() -> None:
-    story = _held()
+    story = held()
     story.payment.capture(None, NOW, "request:1")
     story.answer(Outcome.UNKNOWN)
     capture = story.attempt(Operation.CAPTURE)
@@ -157,7 +137,7 @@ def test_what_was_taken_before_the_answer_is_not_taken_again() -> None:
 def test_a_hold_taken_at_the_processor_itself_is_taken(
     taken_minor: int, needs_a_person: bool
 ) -> None:
-    story = _held()
+    story = held()
     heard = story.hear(fact(FactKind.CAPTURED, taken_minor))
     assert (heard.disposition, heard.is_alarming) == (APPLIED, needs_a_person)
     payment = story.payment
@@ -221,97 +201,9 @@ def test_what_the_processor_took_of_a_split_leaves_the_rest_to_the_merchant() ->
     assert payment.total("captured") == money(10_000)
 
 
-def test_a_hold_that_comes_late_is_released_once() -> None:
-    story = _failed()
-    late = [fact(FactKind.AUTHORIZED, 10_000, attempt_id=story.first.id) for _ in range(3)]
-    assert _dispositions(*map(story.hear, late)) == [APPLIED, STALE, STALE]
-    assert [each.operation for each in story.payment.to_send] == [Operation.VOID]
-    assert state_of(story) is PaymentState.FAILED
-    assert story.payment.standing.needs_reconciliation
-    assert story.postings == []
-    assert "PaymentSucceededLate" in story.told
-
-
-@pytest.mark.parametrize("make", [_failed, _voided], ids=["failed", "voided"])
-def test_money_that_comes_late_is_returned_once_and_booked_both_ways(make: Any) -> None:
-    story = make()
-    state = story.payment.state
-    late = [fact(FactKind.CAPTURED, 10_000, attempt_id=story.first.id) for _ in range(3)]
-    assert _dispositions(*map(story.hear, late)) == [APPLIED, STALE, STALE]
-    assert booked(story.postings) == {CLEARING: -10_000, UNCLAIMED: 10_000}
-    assert [(each.operation, each.amount) for each in story.payment.to_send] == [
-        (Operation.REFUND, money(10_000))
-    ]
-    story.answer()
-    assert booked(story.postings) == {}
-    assert keys(story.postings) == ["late_success", "late_success_returned"]
-    assert state_of(story) is state
-    assert story.payment.standing.needs_reconciliation
-
-
-def test_money_that_comes_late_and_cannot_be_returned_is_booked_once() -> None:
-    story = _failed()
-    story.hear(fact(FactKind.CAPTURED, 10_000))
-    story.answer(Outcome.FAILED)
-    assert story.hear(fact(FactKind.CAPTURED, 10_000)).disposition is STALE
-    assert keys(story.postings) == ["late_success"]
-
-
-@pytest.mark.parametrize("way", ["event", "answer"])
-def test_money_that_comes_late_and_goes_back_after_all_is_booked_both_ways(way: str) -> None:
-    """Giving it back had been given up without a word of the processor's own."""
-    story = _failed()
-    story.hear(fact(FactKind.CAPTURED, 10_000))
-    (giving,) = story.payment.to_send
-    story.payment.settle(giving.id, Execution(Outcome.FAILED), NOW, "operator")
-    story.save()
-    assert booked(story.postings) == {CLEARING: -10_000, UNCLAIMED: 10_000}
-    if way == "event":
-        paid = fact(FactKind.REFUND_SUCCEEDED, 10_000, attempt_id=giving.id, object_id="re_1")
-        again = fact(FactKind.REFUND_SUCCEEDED, 10_000, attempt_id=giving.id, object_id="re_1")
-        told = [story.hear(each) for each in (paid, again)]
-        assert _dispositions(*told) == [APPLIED, STALE]
-        assert told[0].is_alarming
-    else:
-        paid_out = Execution(Outcome.SUCCEEDED, reference="re_1")
-        for disposition in (APPLIED, STALE):
-            assert story.payment.settle(giving.id, paid_out, NOW) is disposition
-        story.save()
-    assert booked(story.postings) == {}
-    assert keys(story.postings) == ["late_success", "late_success_returned"]
-    assert story.payment.standing.needs_reconciliation
-
-
-def test_what_was_released_late_and_taken_all_the_same_is_returned_and_booked() -> None:
-    """The processor says both, so a person has to look; the money is on the books meanwhile."""
-    story = _failed()
-    story.hear(fact(FactKind.AUTHORIZED, 10_000, attempt_id=story.first.id))
-    story.answer()
-    assert story.attempt(Operation.VOID).state is AttemptState.SUCCEEDED
-    heard = [story.hear(fact(FactKind.CAPTURED, 10_000)) for _ in range(2)]
-    assert _dispositions(*heard) == [APPLIED, STALE]
-    assert heard[0].is_alarming
-    assert booked(story.postings) == {CLEARING: -10_000, UNCLAIMED: 10_000}
-    story.answer()
-    assert booked(story.postings) == {}
-    assert story.payment.standing.needs_reconciliation
-    assert state_of(story) is PaymentState.FAILED
-
-
-def test_what_was_taken_while_it_is_being_released_is_returned() -> None:
-    story = _held()
-    story.payment.void(NOW, "request:1")
-    story.save()
-    assert story.hear(fact(FactKind.CAPTURED, 10_000)).disposition is APPLIED
-    assert state_of(story) is PaymentState.VOIDED
-    assert story.payment.total("held") == money(0)
-    story.answer()
-    assert keys(story.postings) == ["late_success", "late_success_returned"]
-
-
 @pytest.mark.parametrize(("word", "cause"), [("automatic", "expired"), ("abandoned", "processor")])
 def test_a_hold_that_is_gone_voids_the_payment(word: str, cause: str) -> None:
-    story = _held()
+    story = held()
     payment = story.payment
     payment.hear(fact(FactKind.CANCELED, native_reason=word), NOW)
     (voided,) = [each.event for each in payment.collect_changes().events]
@@ -346,7 +238,7 @@ def test_a_cancellation_waits_for_the_answer_that_is_out() -> None:
 
 
 def test_a_release_that_is_told_before_it_is_answered_is_done() -> None:
-    story = _held()
+    story = held()
     story.payment.void(NOW, "request:1")
     assert story.hear(fact(FactKind.CANCELED)).disposition is APPLIED
     assert state_of(story) is PaymentState.VOIDED
@@ -389,33 +281,8 @@ def test_what_is_told_of_another_account_s_object_is_of_nobody() -> None:
     assert not story.payment.has_changes
 
 
-def test_a_second_thing_made_for_the_same_attempt_is_returned() -> None:
-    story = _captured()
-    twice: dict[str, Any] = {"attempt_id": story.first.id, "reference": "pi_9", "object_id": "pi_9"}
-    assert story.hear(fact(FactKind.CAPTURED, 10_000, **twice)).disposition is APPLIED
-    assert story.hear(fact(FactKind.CAPTURED, 10_000, **twice)).disposition is KNOWN
-    assert [(each.operation, each.hold) for each in story.payment.to_send] == [
-        (Operation.REFUND, "pi_9")
-    ]
-    story.answer()
-    assert keys(story.postings) == ["capture", "late_success", "late_success_returned"]
-    assert booked(story.postings)[CLEARING] == -10_000
-    assert story.payment.total("captured") == money(10_000)
-
-
-def test_a_second_thing_taken_does_not_count_for_the_hold_that_stands() -> None:
-    story = _held()
-    twice: dict[str, Any] = {"attempt_id": story.first.id, "reference": "pi_9"}
-    story.hear(fact(FactKind.CAPTURED, 10_000, **twice))
-    story.answer()
-    story.payment.capture(money(4_000), NOW, "request:1")
-    story.answer()
-    assert story.payment.total("captured") == money(4_000)
-    assert booked(story.postings)[CLEARING] == -4_000
-
-
 def test_no_less_than_nothing_is_released_when_more_than_was_held_is_taken() -> None:
-    story = _held()
+    story = held()
     story.payment.hear(fact(FactKind.CAPTURED, 12_000), NOW)
     told = [each.event for each in story.payment.collect_changes().events]
     (captured,) = [each for each in told if isinstance(each, PaymentCaptured)]
@@ -423,7 +290,7 @@ def test_no_less_than_nothing_is_released_when_more_than_was_held_is_taken() -> 
 
 
 def test_an_amount_in_another_currency_is_for_a_person_to_look_at() -> None:
-    story = _held()
+    story = held()
     heard = story.hear(fact(FactKind.CAPTURED, amount=money(10_000, "EUR")))
     assert (heard.disposition, heard.is_alarming) == (Disposition.IGNORED, True)
     assert state_of(story) is PaymentState.AUTHORIZED
@@ -452,7 +319,7 @@ def test_what_an_action_needs_is_asked_for_where_it_is_not_known() -> None:
 
 
 def test_what_concerns_nothing_that_is_kept_is_noted_and_changes_nothing() -> None:
-    story = _held()
+    story = held()
     story.payment.hear(fact(FactKind.IGNORED), NOW)
     changes = story.payment.collect_changes()
     assert changes.applied is not None

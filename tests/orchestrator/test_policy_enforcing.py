@@ -8,13 +8,10 @@ from typing import Any
 import pytest
 from payments.config.v1 import merchant_config_pb2 as config_pb
 from payments.core.v1.operation_pb2 import Operation
-from payments.core.v1.payment_method_pb2 import PAYMENT_METHOD_APPLE_PAY, PAYMENT_METHOD_CARD
+from payments.core.v1.payment_method_pb2 import PAYMENT_METHOD_APPLE_PAY
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.payment_pb2 import PaymentState
-from payments.result.v1.composite_result_pb2 import StepState
-from payments.result.v1.result_pb2 import Result
 
-from services.kernel.context import SplitPolicy
 from services.kernel.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -25,14 +22,11 @@ from services.kernel.errors import (
     Unavailable,
 )
 from services.kernel.ids import ApiKeyId, MerchantId
-from services.kernel.outcome import ErrorCode
 from services.orchestrator.store.policy import QuotaRows
 from services.runtime.rpc import error_from_rpc, typed_errors
-from tests.orchestrator.conftest import House, ScriptedHouse, running_house, simulated
-from tests.orchestrator.orders import about, execution, succeeded
+from tests.orchestrator.conftest import House, running_house, simulated
+from tests.orchestrator.orders import about, execution
 from tests.orchestrator.policies import attempts, usd, velocity
-from tests.plan_builder.orders import APPLE_PAY, CARD, part
-from tests.router.attempts import failed
 
 AUTHORIZE = Operation.OPERATION_AUTHORIZE
 USER = config_pb.VELOCITY_SCOPE_USER
@@ -311,118 +305,6 @@ async def test_without_a_policy_to_read_nothing_begins_and_repeats_are_answered(
     assert await house.count("payments") == 1
     house.policies._policies.clear()
     assert (await house.stub.ExecutePlan(execution("first"))).payment == first
-
-
-def _split(key: str = "split", **changed: Any) -> pb.ExecutePlanRequest:
-    """60.00 by Apple Pay and 40.00 by card, which may take the whole."""
-    order = execution(key, steps=(part(APPLE_PAY, 6_000), part(CARD)), **changed)
-    for step in order.plan.steps:
-        step.instrument.token = "pm_card_visa"  # noqa: S105 -- a test token's public name
-    return order
-
-
-def _forbidding(house: House, settings: config_pb.MerchantSettings) -> Any:
-    async def answer() -> Result:
-        await house.configure(settings)
-        return succeeded("pi_1")
-
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("policy", "state", "voids"),
-    [
-        (SplitPolicy.ALL_OR_NOTHING, PaymentState.PAYMENT_STATE_FAILED, 1),
-        (SplitPolicy.PARTIAL, PaymentState.PAYMENT_STATE_CAPTURED, 0),
-    ],
-)
-async def test_a_step_that_is_forbidden_meanwhile_fails_and_is_not_sent(
-    scripted: ScriptedHouse, policy: SplitPolicy, state: PaymentState.ValueType, voids: int
-) -> None:
-    house, processors = scripted.house, scripted.processors
-    settings = config_pb.MerchantSettings(allowed_methods=[PAYMENT_METHOD_APPLE_PAY])
-    processors.script(AUTHORIZE, _forbidding(house, settings))
-    payment = await house.execute(_split(split_policy=policy))
-    assert processors.count(AUTHORIZE) == 1
-    assert payment.state == state
-    steps = payment.result.step_results
-    assert steps[1].state == StepState.STEP_STATE_FAILED
-    assert payment.result.final_error.step_index == 1
-    assert payment.result.final_error.user_message == ErrorCode.PROCESSING_ERROR.user_message
-    async with asyncio.timeout(30):
-        while processors.count(Operation.OPERATION_VOID) < voids:  # noqa: ASYNC110 -- it follows
-            await asyncio.sleep(0.01)
-    rows = await house.rows("select operation, state from payments.attempts order by number")
-    assert [tuple(row) for row in rows[:2]] == [
-        ("authorize", "succeeded"),
-        ("authorize", "failed"),
-    ]
-
-
-async def test_a_step_below_the_least_that_is_allowed_by_then_is_not_sent(
-    scripted: ScriptedHouse,
-) -> None:
-    house, processors = scripted.house, scripted.processors
-    least = config_pb.AmountLimit(method=PAYMENT_METHOD_CARD, min_amount=usd(4_001))
-    processors.script(AUTHORIZE, _forbidding(house, config_pb.MerchantSettings()))
-    processors.script(AUTHORIZE, succeeded("pi_2"))
-    assert (await house.execute(_split())).state == PaymentState.PAYMENT_STATE_CAPTURED
-    processors.script(
-        AUTHORIZE, _forbidding(house, config_pb.MerchantSettings(amount_limits=[least]))
-    )
-    payment = await house.execute(_split("another"))
-    assert payment.state == PaymentState.PAYMENT_STATE_FAILED
-    assert processors.count(AUTHORIZE) == 3
-
-
-async def test_what_is_held_is_taken_and_given_back_whatever_is_forbidden_by_then(
-    house: House,
-) -> None:
-    payment = await house.execute(execution())
-    nothing = config_pb.MerchantSettings(
-        allowed_methods=[PAYMENT_METHOD_APPLE_PAY],
-        velocity_limits=[velocity(ALL, max_minor=1)],
-    )
-    await house.configure(nothing)
-    answer = await house.stub.RefundPayment(
-        pb.RefundPaymentRequest(**about(payment, "refund"), amount=usd(10_000))
-    )
-    assert answer.payment.state == PaymentState.PAYMENT_STATE_REFUNDED
-
-
-async def test_another_processor_is_asked_only_while_the_policy_allows_it(
-    scripted: ScriptedHouse,
-) -> None:
-    house, processors = scripted.house, scripted.processors
-    settings = config_pb.MerchantSettings(allowed_methods=[PAYMENT_METHOD_APPLE_PAY])
-
-    async def declined() -> Result:
-        await house.configure(settings)
-        return failed(ErrorCode.PROCESSING_ERROR)
-
-    # The router tries three times before it names another one.
-    processors.script(AUTHORIZE, declined, declined, declined)
-    payment = await house.execute(execution(processors=("simulated", "another")))
-    assert payment.state == PaymentState.PAYMENT_STATE_FAILED
-    rows = await house.rows("select processor_id, state from payments.attempts order by number")
-    assert [tuple(row) for row in rows] == [("simulated", "failed"), ("another", "failed")]
-    assert {request.attempt.processor_id for _, request in processors.asked} == {"simulated"}
-
-
-async def test_a_policy_that_cannot_be_read_holds_up_nothing_that_was_admitted(
-    scripted: ScriptedHouse,
-) -> None:
-    house, processors = scripted.house, scripted.processors
-
-    async def away() -> Result:
-        house.configs.is_away = True
-        house.policies._policies.clear()
-        return succeeded("pi_1")
-
-    processors.script(AUTHORIZE, away, succeeded("pi_2"))
-    payment = await house.execute(_split())
-    assert payment.state == PaymentState.PAYMENT_STATE_CAPTURED
-    assert payment.result.step_results[1].state == StepState.STEP_STATE_CAPTURED
 
 
 async def test_what_is_over_is_forgotten_and_what_is_not_is_kept(house: House) -> None:
