@@ -126,7 +126,7 @@ async def test_what_a_webhook_brings_points_at_the_delivery_and_back(observed: O
     }
 
 
-async def test_a_payment_of_an_unrecorded_caller_says_nothing_to_the_processor(
+async def test_a_payment_in_a_trace_that_is_not_recorded_makes_no_span_of_it(
     observed: Observed,
 ) -> None:
     tracing = observed.stage.system.telemetry.tracing
