@@ -295,6 +295,7 @@ async def test_after_its_key_is_forgotten_an_attempt_is_looked_up_and_never_sent
         failed(ErrorCode.NETWORK_FAILURE),
         failed(ErrorCode.RATE_LIMITED),
         failed(ErrorCode.PROCESSING_ERROR, retryable=False),
+        failed(ErrorCode.UNKNOWN, retryable=False),
         NotFound("no such processor", reason=Reason.PROCESSOR_NOT_FOUND),
     ],
 )
@@ -333,10 +334,17 @@ async def test_a_verdict_on_the_card_settles_what_was_sent_before(router: Router
     assert router.processors.count(LOOKUP) == 0
 
 
+@pytest.mark.parametrize(
+    ("code", "native"),
+    [
+        (ErrorCode.PROCESSING_ERROR, "requires_confirmation"),
+        (ErrorCode.UNKNOWN, "charge_disputed"),
+    ],
+)
 async def test_the_processors_own_word_on_the_payment_settles_what_was_sent_before(
-    router: RouterUnderTest,
+    router: RouterUnderTest, code: ErrorCode, native: str
 ) -> None:
-    word = failed(ErrorCode.PROCESSING_ERROR, retryable=False, decline_code="requires_confirmation")
+    word = failed(code, retryable=False, decline_code=native)
     router.processors.script(CAPTURE, word)
     response = await router.execute(operation=CAPTURE, sent_before=True)
     assert response.result.outcome == Outcome.OUTCOME_FAILED

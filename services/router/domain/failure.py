@@ -35,6 +35,8 @@ _ELSEWHERE: Final = frozenset(
         ErrorCode.PROCESSING_ERROR,
     }
 )
+# What a processor has a word of its own for, if any.
+_UNNAMED: Final = frozenset({ErrorCode.PROCESSING_ERROR, ErrorCode.UNKNOWN})
 # The cardholder's bank would say the same to every processor, or must not be asked again.
 _HARD_DECLINES: Final = frozenset(
     {
@@ -97,7 +99,7 @@ def says_nothing_of_before(answer: Answer) -> bool:
     is what the processor has a word of its own for: it knows the payment, and how it ended.
     """
     is_on_card = answer.error_code not in {*_ELSEWHERE, ErrorCode.UNKNOWN, None}
-    is_word = answer.error_code is ErrorCode.PROCESSING_ERROR and bool(answer.decline_code)
+    is_word = answer.error_code in _UNNAMED and bool(answer.decline_code)
     return answer.outcome is Outcome.FAILED and not is_on_card and not is_word
 
 
