@@ -1,6 +1,6 @@
 """Payments: every write through group commit, each conditional on what its writer has read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from services.kernel.ids import AttemptId, MerchantId, PaymentId
@@ -18,6 +18,7 @@ from services.orchestrator.domain.saving import (
     Saved,
     Written,
 )
+from services.orchestrator.store.loading import Loading
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.store.reading import SQL, find_payments
 from services.orchestrator.store.rows import Codec, Unit, unit_of
@@ -45,6 +46,7 @@ class Payments:
         self.writer: GroupCommit[Unit, Written] = GroupCommit(
             database, PaymentWriter(lease), name="payment writer", batch_size=batch_size
         )
+        self._loading = Loading(self._read)
 
     async def save(
         self,
@@ -68,12 +70,15 @@ class Payments:
         return written
 
     async def find(self, payment_id: PaymentId) -> Payment | None:
+        return await self._loading.find(payment_id)
+
+    async def _read(self, payment_ids: Sequence[PaymentId]) -> Mapping[PaymentId, Payment]:
         async def read(connection: Connection) -> Sequence[Payment]:
-            return await find_payments(connection, self._codec, [payment_id.hex])
+            return await find_payments(connection, self._codec, [each.hex for each in payment_ids])
 
         # One snapshot, so that payment, steps and attempts are of one moment.
         found = await self._database.transaction(read, isolation=Isolation.REPEATABLE_READ)
-        return found[0] if found else None
+        return {payment.id: payment for payment in found}
 
     async def find_version(self, payment_id: PaymentId) -> int | None:
         """At which version a payment stands."""
@@ -151,6 +156,7 @@ class Payments:
         ]
 
     async def close(self) -> None:
+        await self._loading.close()
         await self.writer.close()
 
     async def _find_id(self, statement: str, *values: object) -> PaymentId | None:
