@@ -56,7 +56,7 @@ async def consult(
 def _violations(books: Books, record: Record | None, bounds: Bounds) -> Iterator[Violation]:
     if record is not None:
         yield from check_record(books, record)
-        yield from check_disputes(books, record)
+        yield from check_disputes(books, record, bounds)
     yield from check_ledger(books)
     yield from check_rest(books, bounds)
     yield from check_telling(books, bounds)

@@ -5,7 +5,7 @@ from typing import Final
 
 from oracle.books import Books, Row, name
 from oracle.record import Objection, Record
-from oracle.report import Violation
+from oracle.report import Bounds, Violation
 
 _STATES: Final = {
     "needs_response": "opened",
@@ -15,8 +15,11 @@ _STATES: Final = {
 }
 
 
-def check_disputes(books: Books, record: Record) -> Iterator[Violation]:
-    """Everything in which what banks have done and what was heard of it differ."""
+def check_disputes(books: Books, record: Record, bounds: Bounds) -> Iterator[Violation]:
+    """Everything in which what banks have done and what was heard of it differ.
+
+    What was done just now may be on its way.
+    """
     heard = {
         row["processor_reference"]: row
         for row in books.rows["disputes"]
@@ -24,7 +27,7 @@ def check_disputes(books: Books, record: Record) -> Iterator[Violation]:
     }
     for each in record.objections:
         row = heard.pop(each.id, None)
-        if each.is_inquiry or each.attempt_id is None:
+        if each.is_inquiry or each.attempt_id is None or each.moved_at > books.now - bounds.work:
             continue
         if row is None:
             message = f"{each.amount_minor} of {each.attempt_id} is disputed, and nobody heard"

@@ -5,6 +5,7 @@ What went back is what we returned, and what a bank has taken because its custom
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 import httpx
@@ -58,6 +59,8 @@ class Objection:
     state: str
     funds_withdrawn: bool
     funds_reinstated: bool
+    moved_at: datetime
+    """When the bank opened it or last moved money for it."""
 
     @property
     def is_inquiry(self) -> bool:
@@ -155,4 +158,7 @@ def _objections(
             state=each["state"],
             funds_withdrawn=any(move["amount"] < 0 for move in moves),
             funds_reinstated=any(move["amount"] > 0 for move in moves),
+            moved_at=datetime.fromtimestamp(
+                max(move["created"] for move in (each, *moves)), tz=UTC
+            ),
         )

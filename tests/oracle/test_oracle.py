@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -130,8 +130,12 @@ select uuidv7(), payment_id, id, 'opened', 500, 0, 0, true, false, 'fraudulent',
 
 async def test_what_banks_did_is_compared_with_what_was_heard_of_it(market: Market) -> None:
     attempt_id = market.record.holds[0].attempt_id
-    objection = Objection("du_1", attempt_id, 500, 1_500, "won", True, True)
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    objection = Objection("du_1", attempt_id, 500, 1_500, "won", True, True, an_hour_ago)
     told = replace(market.record, objections=[objection])
+    just_now = replace(objection, moved_at=datetime.now(UTC))
+    coming = replace(market.record, objections=[just_now])
+    assert (await consult(market.owner, coming)).is_clean
     (unheard,) = (await consult(market.owner, told)).violations
     assert (unheard.rule, unheard.subject) == ("dispute.unheard", "du_1")
     inquiry = replace(objection, state="warning_needs_response")
