@@ -47,6 +47,11 @@ _MERCHANT_STATE_OF: Final[Mapping[int, MerchantState]] = {
     number: state for state, number in _MERCHANT_STATES.items()
 }
 
+_ENDS_OF_TIME: Final = tuple(
+    end.replace(tzinfo=UTC)
+    for end in (datetime.min, datetime.max)  # noqa: DTZ901 -- named here
+)
+
 
 def merchant_draft(request: pb.CreateMerchantRequest) -> tuple[Call, MerchantDraft]:
     said = {
@@ -190,9 +195,13 @@ def _present(said: Mapping[str, str | None]) -> Mapping[str, str]:
 
 def _moment(field: str, timestamp: Timestamp) -> datetime:
     try:
-        return timestamp.ToDatetime(UTC)
+        moment = timestamp.ToDatetime(UTC)
     except (ValueError, OverflowError):
         raise _refused(field, "time.range", "is no moment of the years 1 to 9999") from None
+    if moment in _ENDS_OF_TIME:
+        # The driver takes them for infinity, and reads that back as a moment without a time zone.
+        raise _refused(field, "time.range", "is the first or the last moment that there is")
+    return moment
 
 
 def _span(field: str, span: Duration) -> timedelta:

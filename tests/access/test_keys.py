@@ -142,6 +142,7 @@ async def test_a_key_allows_no_more_than_it_was_given(access: AccessUnderTest) -
 
 
 _PAST = Timestamp(seconds=1)
+_LAST = Timestamp(seconds=253_402_300_799, nanos=999_999_999)
 _NEVER = Timestamp(seconds=2**60)
 
 
@@ -159,6 +160,7 @@ _NEVER = Timestamp(seconds=2**60)
         ({"scopes": ["admin"], "name": "\n"}, ["text.printable", "scope.role"]),
         ({"expires_at": _PAST}, ["expiry.future"]),
         ({"expires_at": _NEVER}, ["time.range"]),
+        ({"expires_at": _LAST}, ["time.range"]),
         ({"idempotency_key": ""}, ["idempotency_key.present"]),
     ],
 )

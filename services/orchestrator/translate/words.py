@@ -99,6 +99,11 @@ OPERATION_NUMBERS: Final = {
     word: operation_pb2.Operation.Value(f"OPERATION_{word.name}") for word in Operation
 }
 
+_ENDS_OF_TIME: Final = tuple(
+    end.replace(tzinfo=UTC)
+    for end in (datetime.min, datetime.max)  # noqa: DTZ901 -- named here
+)
+
 
 def choice(path: str, value: _Number, words: Mapping[_Number, _Word]) -> _Word | None:
     """A word that may be left unsaid."""
@@ -155,10 +160,14 @@ def issue_message(issue: ValidationIssue) -> validation_issue_pb2.ValidationIssu
 
 def moment(path: str, message: Timestamp) -> datetime:
     try:
-        return message.ToDatetime(tzinfo=UTC)
+        told = message.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
         problem = "is no moment between the years 1 and 9999"
         raise invalid(path, "timestamp.range", problem) from None
+    if told in _ENDS_OF_TIME:
+        # The driver takes them for infinity, and reads that back as a moment without a time zone.
+        raise invalid(path, "timestamp.range", "is the first or the last moment that there is")
+    return told
 
 
 def optional_moment(request: Message, field: str) -> datetime | None:
