@@ -8,5 +8,5 @@ span, the platform still pays, and the oracle has nothing to say. docs/fuzzing.m
 it.
 
 Reading order: probes, hostile, http_probes, bodies, events, meaningless, perhaps, http_drawing,
-documented, http_door, messages, seeds, rpc_probes, rpc_door, platform, remains, run.
+documented, http_door, messages, seeds, rpc_probes, rpc_door, shops, remains, run.
 """

@@ -113,8 +113,10 @@ class RpcDoor:
         return grpc.StatusCode.OK, "", response
 
     async def _begin(self, probe: RpcProbe, how: dict[str, Any]) -> None:
-        is_bounded = how["timeout"] is not None
-        how["timeout"] = _WATCHED_SECONDS if is_bounded else None
+        # What has no meaning is refused at once, and nobody waits for it to go on.
+        is_watched = probe.expected is Expected.ANSWERED
+        if is_watched:
+            how["timeout"] = _WATCHED_SECONDS
         call = self._stream(probe.path)(probe.message, **how)
         received = 0
         try:
@@ -124,7 +126,7 @@ class RpcDoor:
                     break
         except AioRpcError as error:
             # Who watches what does not change hears nothing until the time is over.
-            if not is_bounded or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            if not is_watched or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
         finally:
             call.cancel()

@@ -19,12 +19,13 @@ from services.runtime.database import Connection
 from tests.fuzz.documented import documented
 from tests.fuzz.http_door import HttpDoor
 from tests.fuzz.http_drawing import HttpProbes
-from tests.fuzz.platform import Platform, channel_to, order, platform, settle
 from tests.fuzz.probes import OPEN_FROM, Door, Finding, Mark
 from tests.fuzz.remains import grown, row_counts, search_file, search_rows, superuser
 from tests.fuzz.rpc_door import RpcDoor, rpc_channel, served
 from tests.fuzz.rpc_probes import RpcProbes
+from tests.fuzz.shops import settle
 from tests.fuzz.world import World
+from tests.running_platform import ACCOUNTS, Platform, channel_to, order, platform
 
 # So many requests are under way at a time, at each door.
 _AT_ONCE: Final = 24
@@ -34,7 +35,13 @@ _DOCUMENTED_SHARE: Final = 0.04
 _HOPELESS_SHARE: Final = 0.55
 _QUIET_SECONDS: Final = 120.0
 _BOUNDS: Final = Bounds(work=timedelta(seconds=20))
-_ACCOUNTS: Final = {"stripe": "sk_test_switchyard"}
+# Everything is logged; every call is traced, and told on standard output, none dropped.
+_OPEN_BOOK: Final = {
+    "LOG_LEVEL": "debug",
+    "OTEL_TRACES_EXPORTER": "console",
+    "OTEL_TRACES_SAMPLER": "always_on",
+    "OTEL_BSP_MAX_QUEUE_SIZE": "1000000",
+}
 _LISTED_MAX: Final = 40
 _UNREADABLE: Final = "gave up on WebhookEventReceived"
 
@@ -97,7 +104,7 @@ class Outcome:
 async def fuzz(folder: Path, *, seed: int, count: int) -> Outcome:
     """Send so many requests to a platform of its own, and look at what is left."""
     outcome, began_at = Outcome(seed), time.monotonic()
-    async with platform(folder) as there:
+    async with platform(folder, **_OPEN_BOOK) as there:
         world = await settle(there)
         async with superuser(there.run.database_url) as owner:
             await _consult(there, owner)
@@ -116,7 +123,7 @@ async def fuzz(folder: Path, *, seed: int, count: int) -> Outcome:
 async def again(folder: Path, *, seed: int, mark: Mark) -> Outcome:
     """Send one request of a run once more, to a platform of its own."""
     outcome = Outcome(seed)
-    async with platform(folder) as there:
+    async with platform(folder, **_OPEN_BOOK) as there:
         world = await settle(there)
         async with rpc_channel(world) as channel:
             if mark.door is Door.RPC:
@@ -218,7 +225,7 @@ async def _consult(there: Platform, owner: Connection) -> Report:
     give_up_at = time.monotonic() + _QUIET_SECONDS
     async with channel_to(there.run) as channel:
         while True:
-            record = await read_sandbox(there.run.sandbox_url, _ACCOUNTS)
+            record = await read_sandbox(there.run.sandbox_url, ACCOUNTS)
             told = await consult(owner, record, ledger=LedgerServiceStub(channel), bounds=_BOUNDS)
             violations = [each for each in told.violations if _UNREADABLE not in each.message]
             report = replace(told, violations=violations)
