@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 HOME_DIR ?= .switchyard
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo run test test-stripe bench torture fuzz mutation kafka kafka-stop test-kafka test-faults lint format generate breaking release-contracts clean
+.PHONY: help setup lock demo run test test-stripe bench torture fuzz load mutation kafka kafka-stop test-kafka test-faults lint format generate breaking release-contracts clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,10 +68,7 @@ kafka: $(READY) ## start a real Kafka in the background: one broker, no containe
 kafka-stop: $(READY) ## stop that Kafka; what it holds stays in .switchyard/kafka
 	@$(BIN)/python -m tools.kafka stop
 
-test-load: $(READY) ## measure what is promised when many come at once; one table, and JSON (SCALE=0.05 SEED=7)
-	@$(BIN)/python -m tests.load --scale $(or $(SCALE),1) $(if $(SEED),--seed $(SEED))
-
-kafka: $(READY) ## run the messaging tests on a Kafka of their own (LONG=1: 200 kills, a minute without it)
+test-kafka: $(READY) ## run the messaging tests on a Kafka of their own (LONG=1: 200 kills, a minute without it)
 	@SWITCHYARD_TEST_KAFKA=1 SWITCHYARD_TEST_LONG=$(LONG) $(BIN)/python -m pytest tests/messaging $(ARGS)
 
 test-faults: $(READY) ## run the faults under load (LONG=1: for minutes, with figures; KAFKA=1: on a real Kafka)
