@@ -13,7 +13,7 @@ from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
 from oracle import Bounds, Report, Violation, consult
 from services.runtime.database import Connection, Record
 from tests.faults.scene import Scene
-from tests.torture.traffic import may_have_become
+from tests.torture.told import may_have_become
 
 _LOOK_SECONDS: Final = 0.1
 _NO_PATIENCE: Final = Bounds(work=timedelta(0), in_doubt=timedelta(0))
@@ -71,7 +71,7 @@ async def verdict(
     """What the oracle says with no patience left, the witness, and those who called."""
     report = await consult(
         owner,
-        await scene.stage.record(),
+        await scene.stage.outside.record(),
         ledger=ledger or LedgerServiceStub(scene.channel),
         bounds=_NO_PATIENCE,
     )

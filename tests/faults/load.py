@@ -18,8 +18,8 @@ from services.kernel.errors import SwitchyardError
 from services.runtime.rpc import typed_errors
 from tests.faults.scene import Scene
 from tests.orchestrator.orders import about, execution
-from tests.torture.stage import ACCOUNTS
-from tests.torture.traffic import Caller
+from tests.torture.outside import ACCOUNTS
+from tests.torture.traffic import BAD, GOOD, Caller
 
 CALLERS: Final = 6
 _PAUSE_SECONDS: Final = 0.05
@@ -109,14 +109,30 @@ def percentile_95(seconds: Sequence[float]) -> float:
     return seconds[0] if len(seconds) == 1 else quantiles(seconds, n=20, method="inclusive")[-1]
 
 
+class Payer(Caller):
+    """Pays where no webhook tells what banks and customers do: so they do nothing of their own."""
+
+    def _card(self) -> str:
+        return self._chance.choices((GOOD, BAD), weights=(85, 15))[0]
+
+    async def _challenged(self) -> None:
+        await self._automatic()
+
+
+def _payer(scene: Scene, name: str, chance: random.Random) -> Payer:
+    async def nobody_asks(page: str) -> None:
+        raise AssertionError(f"no bank asks for its customer: {page}")
+
+    return Payer(
+        name, scene, scene.told, chance, processors=tuple(ACCOUNTS), authenticate=nobody_asks
+    )
+
+
 @asynccontextmanager
 async def load(scene: Scene, *, seed: int = 1) -> AsyncIterator[Meter]:
     """People pay for as long as this lasts; each brings what was begun to its end."""
     over, meter = asyncio.Event(), Meter(scene)
-    callers = [
-        Caller(f"caller-{n}", scene, scene.told, random.Random(seed + n), tuple(ACCOUNTS))
-        for n in range(CALLERS)
-    ]
+    callers = [_payer(scene, f"caller-{n}", random.Random(seed + n)) for n in range(CALLERS)]
     paying = [asyncio.create_task(each.pay_until(over)) for each in callers]
     paying += [asyncio.create_task(meter.pay_until(over, way)) for way in WAYS]
     try:

@@ -15,7 +15,7 @@ from services.runtime.messaging.message import IncomingMessage, Topic
 from services.runtime.settings import load_settings
 from services.system import System, open_system
 from tests.torture.stage import Stage, open_shop
-from tests.torture.traffic import Told
+from tests.torture.told import Told
 
 NAMES: Final = (
     "ledger",

@@ -24,7 +24,8 @@ from tests.faults.conftest import LONG, Tell
 from tests.faults.load import load
 from tests.faults.scene import Scene, scene
 from tests.orchestrator.orders import execution
-from tests.torture.stage import ACCOUNTS, Stage
+from tests.torture.outside import ACCOUNTS
+from tests.torture.stage import Stage
 
 _POOL_SIZE = 2
 _PATIENCE_SECONDS = 1.0
