@@ -14,7 +14,8 @@ from pathlib import Path
 from tests.mutation.checkout import environment, without
 from tests.mutation.guard import Guard
 
-_FAILED = re.compile(r"^FAILED (\S+?::\w+)", re.MULTILINE)
+# As each test ends, for what a test leaves behind when it fails may keep pytest from summing up.
+_FAILED = re.compile(r"^(tests/\S+?::\w+).* FAILED\b", re.MULTILINE)
 _TESTS_FAILED = 1
 _ENDING_SECONDS = 20.0
 _TOLD_CHARACTERS = 3_000
@@ -51,7 +52,7 @@ async def run_tests(checkout: Path, tests: Sequence[str], timeout_seconds: float
     started = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "pytest", "-x", "-q", "-rf", "--tb=short", "-p", "no:cacheprovider"),
+        *("-m", "pytest", "-x", "-vv", "--tb=short", "-p", "no:cacheprovider"),
         *tests,
         cwd=checkout,
         env=environment(checkout),

@@ -30,6 +30,18 @@ with added as (
 insert into payments.transitions (payment_id, from_state, to_state, cause, occurred_at)
 select id, null, 'created', 'test', now() from added
 """
+_ADD_WITH_A_HISTORY = """
+with added as (
+    insert into payments.payments (id, version, state, merchant_id, amount, currency,
+           idempotency_key, request_id, request, created_at, updated_at)
+    values ('01980000-0000-7000-8000-000000000001', 1, 'authorized', gen_random_uuid(), 1, 'USD',
+            'k', gen_random_uuid(), '', now(), now()) returning id
+)
+insert into payments.transitions (payment_id, from_state, to_state, cause, occurred_at)
+select id, from_state, to_state, 'test', now()
+  from added, (values (null, 'created'), ('created', 'confirming'), ('confirming', 'authorized'))
+              as history (from_state, to_state)
+"""
 _GIVE_BACK = """
 insert into payments.attempts (id, payment_id, step_id, number, operation, processor_id, amount,
        processor_reference, idempotency_key, key_expires_at, created_at, state, late)
@@ -86,6 +98,11 @@ async def test_a_payment_begins_at_its_beginning(connection: Connection, state: 
     await connection.execute(_ADD, "created")
 
 
+async def test_not_even_a_whole_history_lets_a_payment_begin_later(connection: Connection) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="begins as created or confirming"):
+        await connection.execute(_ADD_WITH_A_HISTORY)
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -98,6 +115,10 @@ async def test_a_payment_begins_at_its_beginning(connection: Connection, state: 
         "delete from payments.attempts",
         "delete from payments.steps",
         "delete from payments.postings",
+        "delete from payments.refunds",
+        "delete from payments.refund_parts",
+        "delete from payments.disputes",
+        "delete from payments.applied_events",
         "update payments.posting_retries set operator = 'another'",
         "delete from payments.posting_retries",
         "update payments.retried_postings set try_count = 0",

@@ -148,9 +148,7 @@ GUARDS: Final = (
         "ledger-no-card-numbers",
         "No card number is written where nothing is ever taken away again.",
         (Cut(_DRAFT, "    if find_card_numbers(text):", "    if False:"),),
-        (
-            "tests/ledger/test_posting.py::test_a_bad_request_is_refused_by_field_and_rule_and_writes_nothing",
-        ),
+        ("tests/ledger/test_transaction.py::test_a_broken_rule_is_named_with_its_field",),
     ),
     Guard(
         "seal-contents",

@@ -57,7 +57,7 @@ GUARDS: Final = (
         "payment-beginning",
         "A payment begins at its beginning, and not as captured.",
         (_silenced(_PAYMENTS, "refuse_skipped_beginning"),),
-        (f"{_BY_HAND}::test_a_payment_begins_at_its_beginning",),
+        (f"{_BY_HAND}::test_not_even_a_whole_history_lets_a_payment_begin_later",),
     ),
     Guard(
         "payment-answer-stays",
