@@ -68,7 +68,8 @@ async def test_a_change_is_seen_within_a_second_and_read_once(planner: PlannerUn
         await asyncio.sleep(0.01)
     for _ in range(20):
         assert (await _plan(planner, _request())).steps[0].timeout.seconds == 9
-    assert planner.asked_for == [0, 2]
+    # The first is read as the newest, or by its number where the watch has told of it already.
+    assert planner.asked_for in ([0, 2], [1, 2])
 
 
 async def test_a_plan_can_be_made_from_an_earlier_version(planner: PlannerUnderTest) -> None:
