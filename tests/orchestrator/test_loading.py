@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pytest
 
 from services.kernel.errors import Unavailable
 from services.kernel.ids import PaymentId
 from services.orchestrator.domain.payment import Payment
-from services.orchestrator.store.loading import Loading
+from services.orchestrator.store.loading import Build, Loading
 from tests.orchestrator.news import NOW, asked
 
 
@@ -21,16 +22,19 @@ class Shelf:
         self.broken: set[PaymentId] = set()
         self.is_away = False
 
-    async def read(self, payment_ids: Sequence[PaymentId]) -> Mapping[PaymentId, Payment]:
+    async def read(self, payment_ids: Sequence[PaymentId]) -> Mapping[PaymentId, Build]:
         self.readings.append(payment_ids)
         await asyncio.sleep(0.01)
         if self.is_away:
             raise Unavailable("the database is away")
-        if self.broken.intersection(payment_ids):
-            raise ValueError("it cannot be read")
-        request, _ = asked()
         known = [each for each in payment_ids if each not in self.unknown]
-        return {each: Payment.create(request, NOW) for each in known}
+        return {each: partial(self._build, each) for each in known}
+
+    def _build(self, payment_id: PaymentId) -> Payment:
+        if payment_id in self.broken:
+            raise ValueError("it makes no sense")
+        request, _ = asked()
+        return Payment.create(request, NOW)
 
 
 async def test_who_is_alone_is_read_for_at_once_and_the_others_together() -> None:
@@ -48,13 +52,13 @@ async def test_who_is_alone_is_read_for_at_once_and_the_others_together() -> Non
     await loading.close()
 
 
-async def test_two_who_ask_for_the_same_have_a_payment_each() -> None:
+async def test_all_who_ask_for_the_same_have_a_payment_each_of_one_reading() -> None:
     shelf, payment_id = Shelf(), PaymentId.new()
     loading = Loading(shelf.read)
-    one, other = await asyncio.gather(loading.find(payment_id), loading.find(payment_id))
-    assert one is not None
-    assert one is not other
-    assert shelf.readings == [[payment_id], [payment_id]]
+    found = await asyncio.gather(*(loading.find(payment_id) for _ in range(50)))
+    assert all(isinstance(each, Payment) for each in found)
+    assert len({id(each) for each in found}) == 50
+    assert shelf.readings == [[payment_id]]
 
 
 async def test_what_cannot_be_read_is_the_trouble_of_who_asked_for_it_alone() -> None:
@@ -87,3 +91,32 @@ async def test_who_no_longer_waits_takes_nothing_from_the_others() -> None:
     assert await asking[2] is not None
     with pytest.raises(asyncio.CancelledError):
         await asking[1]
+
+
+async def test_a_reading_that_hangs_is_given_up_and_the_next_one_made() -> None:
+    shelf, ids = Shelf(), [PaymentId.new() for _ in range(2)]
+    hangs = asyncio.Event()
+
+    async def read(payment_ids: Sequence[PaymentId]) -> Mapping[PaymentId, Build]:
+        if not hangs.is_set():
+            hangs.set()
+            await asyncio.Event().wait()
+        return await shelf.read(payment_ids)
+
+    loading = Loading(read, seconds=0.2)
+    with pytest.raises(Unavailable):
+        await loading.find(ids[0])
+    assert await loading.find(ids[1]) is not None
+
+
+async def test_who_has_gone_is_not_read_for() -> None:
+    shelf, ids = Shelf(), [PaymentId.new() for _ in range(2)]
+    loading = Loading(shelf.read)
+    first = asyncio.create_task(loading.find(ids[0]))
+    gone = [asyncio.create_task(loading.find(ids[1])) for _ in range(200)]
+    await asyncio.sleep(0)
+    for each in gone:
+        each.cancel()
+    await first
+    await loading.close()
+    assert [list(each) for each in shelf.readings if each] == [[ids[0]]]

@@ -226,7 +226,9 @@ class Desk:
         due = payment.to_send or payment.to_look_up(self._means.clock.now())
         has_work = bool(due or self._errands.is_running)
         drives = (change.drives or self.epoch > 0) and has_work
-        return Hold(drives, self.epoch, is_required=change.epoch is not None)
+        # What a driver says counts in its own epoch, though the desk may drive in another by now.
+        epoch = self.epoch if change.epoch is None else change.epoch
+        return Hold(drives, epoch, is_required=change.epoch is not None)
 
     async def _carry_on(self) -> None:
         """Begin whatever is to be carried out and is not yet; what drives nothing is let go."""
@@ -242,7 +244,11 @@ class Desk:
             self._errands.trust(each.id for each in payment.to_send)
         self._errands.begin(payment, self.epoch)
         if self._errands.is_idle and not self._changes:
-            await self._do(Change(lambda _: None, is_fact=True, is_forced=True))
+            release = Change(lambda _: None, is_fact=True, is_forced=True)
+            await self._do(release)
+            if self.epoch and release.done.exception() is None:
+                # Somebody has ordered something just before, and counts on who held the lease.
+                self._woken.set()
 
 
 def _about(payment: Payment) -> Mapping[str, str]:

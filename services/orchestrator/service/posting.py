@@ -133,14 +133,15 @@ class Poster:
         for kind in kinds:
             self._reach(CrashPoint.POSTED_NOT_MARKED, kind)
         verdict = _Verdict.of(due, outcomes)
-        booked = verdict.booked | await self._found(verdict.rejected)
-        if booked:
-            await self._postings.mark_booked(booked)
+        if verdict.booked:
+            await self._postings.mark_booked(verdict.booked)
         if refused := verdict.refused:
             _log.warning("the ledger has not taken postings; tried again", count=len(refused))
             await self._postings.put_off(refused)
+        if found := await self._found(verdict.rejected):
+            await self._postings.mark_booked(found)
         for posting, refusal in verdict.rejected:
-            if posting.id not in booked:
+            if posting.id not in found:
                 await self._reject(posting, refusal)
         return len(due) == BATCH_MAX
 

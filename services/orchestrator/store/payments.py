@@ -18,9 +18,9 @@ from services.orchestrator.domain.saving import (
     Saved,
     Written,
 )
-from services.orchestrator.store.loading import Loading
+from services.orchestrator.store.loading import Build, Loading
 from services.orchestrator.store.postings import Postings
-from services.orchestrator.store.reading import SQL, find_payments
+from services.orchestrator.store.reading import SQL, find_payments, read_payments
 from services.orchestrator.store.rows import Codec, Unit, unit_of
 from services.orchestrator.store.writing import PaymentWriter, key_record
 from services.runtime.database import Connection, Database, Isolation, Record
@@ -72,13 +72,12 @@ class Payments:
     async def find(self, payment_id: PaymentId) -> Payment | None:
         return await self._loading.find(payment_id)
 
-    async def _read(self, payment_ids: Sequence[PaymentId]) -> Mapping[PaymentId, Payment]:
-        async def read(connection: Connection) -> Sequence[Payment]:
-            return await find_payments(connection, self._codec, [each.hex for each in payment_ids])
+    async def _read(self, payment_ids: Sequence[PaymentId]) -> Mapping[PaymentId, Build]:
+        async def read(connection: Connection) -> Mapping[PaymentId, Build]:
+            return await read_payments(connection, self._codec, [each.hex for each in payment_ids])
 
         # One snapshot, so that payment, steps and attempts are of one moment.
-        found = await self._database.transaction(read, isolation=Isolation.REPEATABLE_READ)
-        return {payment.id: payment for payment in found}
+        return await self._database.transaction(read, isolation=Isolation.REPEATABLE_READ)
 
     async def find_version(self, payment_id: PaymentId) -> int | None:
         """At which version a payment stands."""

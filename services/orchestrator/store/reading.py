@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from services.kernel.ids import (
@@ -54,11 +55,21 @@ async def find_payments(
     connection: Connection, codec: Codec, ids: Sequence[object]
 ) -> Sequence[Payment]:
     """The payments with these ids, newest first."""
+    return [build() for build in (await read_payments(connection, codec, ids)).values()]
+
+
+async def read_payments(
+    connection: Connection, codec: Codec, ids: Sequence[object]
+) -> Mapping[PaymentId, Callable[[], Payment]]:
+    """What makes the payments with these ids, newest first, any number of times."""
     payments = await connection.fetch(SQL["find_payments"], ids)
     rows = {name: _by_payment(await connection.fetch(SQL[name], ids)) for name in _PARTS}
-    return [
-        _payment(row, {name: rows[name][row["id"]] for name in _PARTS}, codec) for row in payments
-    ]
+    return {
+        PaymentId.of_hex(row["id"].hex): partial(
+            _payment, row, {name: rows[name][row["id"]] for name in _PARTS}, codec
+        )
+        for row in payments
+    }
 
 
 def _payment(row: Record, rows: Mapping[str, Sequence[Record]], codec: Codec) -> Payment:

@@ -104,7 +104,7 @@ class CannotAsk(Trouble):
 
     @property
     def verdict(self) -> Verdict:
-        return failed(ErrorCode.UNKNOWN, raw=problem(self.message))
+        return failed(ErrorCode.UNKNOWN, decline_code="cannot_be_asked", raw=problem(self.message))
 
 
 class NoAnswer(Trouble):

@@ -9,6 +9,7 @@ from services.processor.adapters.stripe.api import Answer
 from services.processor.domain.verdict import Misfit, Verdict, failed, unknown
 
 UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
+_NOT_FOUND: Final = 404
 _IN_FLIGHT: Final = 409
 _TOO_MANY: Final = 429
 _SERVER_TROUBLE: Final = 500
@@ -61,10 +62,13 @@ def refusal(answer: Answer, reference: str | None = None) -> Verdict:
         raise Misfit("the key was used for another request", reference=reference, raw=raw(answer))
     if answer.status not in (400, 401, 402, 403, 404):
         return unknown(ErrorCode.PROCESSING_ERROR, reference=reference, raw=raw(answer))
+    kind = word(error["type"])
+    # A request that makes no sense to Stripe never will, and not every one of them has a code.
+    word_for_it = native_reason(error) or (None if kind == "card_error" else kind)
     return failed(
         _code(answer, error),
         # Being turned away at the door says nothing about the payment.
-        decline_code=None if is_of_this_request_alone(answer) else native_reason(error),
+        decline_code=None if is_of_this_request_alone(answer) else word_for_it,
         reference=reference,
         raw=raw(answer),
     )
@@ -88,8 +92,12 @@ def over_for_good(answer: Answer) -> Verdict:
 
 
 def is_of_this_request_alone(answer: Answer) -> bool:
-    """Whether an earlier request with the same key may have gone another way."""
-    return answer.status in (_TOO_MANY, 401, 403)
+    """Whether an earlier request with the same key may have gone another way.
+
+    Who is now another account, or in another mode, does not find what was there before.
+    """
+    is_elsewhere = answer.status == _NOT_FOUND and not _is_about_instrument(answer.error)
+    return is_elsewhere or answer.status in (_TOO_MANY, 401, 403)
 
 
 def is_unexpected_state(answer: Answer) -> bool:
@@ -117,7 +125,10 @@ def _code(answer: Answer, error: Mapping[str, Any]) -> ErrorCode:
         return ErrorCode.PROCESSING_ERROR
     if error["type"] == "card_error":
         return error_code(error)
-    parameter = word(error.get("param")) or ""
-    if parameter.startswith(_INSTRUMENT_PARAMETERS):
+    if _is_about_instrument(error):
         return ErrorCode.INVALID_CARD
     return error_code(error)
+
+
+def _is_about_instrument(error: Mapping[str, Any]) -> bool:
+    return (word(error.get("param")) or "").startswith(_INSTRUMENT_PARAMETERS)
