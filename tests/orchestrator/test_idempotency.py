@@ -142,6 +142,10 @@ def _other_total(request: ExecutePlanRequest) -> None:
     request.plan.total.amount_minor += 1
 
 
+def _other_sum(request: ExecutePlanRequest) -> None:
+    request.plan.steps[0].amount.amount_minor -= 1
+
+
 def _no_plan(request: ExecutePlanRequest) -> None:
     request.ClearField("plan")
 
@@ -165,6 +169,7 @@ def _no_time(request: ExecutePlanRequest) -> None:
         (_two_keys, Reason.IDEMPOTENCY_KEY_MISMATCH, "context.idempotency_key"),
         (_other_merchant, Reason.INVALID_ARGUMENT, "plan.merchant_id"),
         (_other_total, Reason.INVALID_ARGUMENT, "plan.total"),
+        (_other_sum, Reason.INVALID_ARGUMENT, "plan.steps"),
         (_no_plan, Reason.INVALID_ARGUMENT, "plan"),
         (_no_candidate, Reason.INVALID_ARGUMENT, "plan.steps[0].candidates"),
         (_no_token, Reason.INVALID_ARGUMENT, "plan.steps[0].instrument.token"),

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.kernel.context import CoreRequestContext
-from services.kernel.errors import FailedPrecondition, Reason
+from services.kernel.errors import FailedPrecondition, InvalidArgument, Reason
 from services.kernel.outcome import ErrorCode, Outcome
-from services.orchestrator.domain.attempt import Attempt, Execution
+from services.orchestrator.domain.attempt import Attempt, Evidence, Execution, Redirect
 from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.posting import MAX_TRIES, pause_after
 from services.orchestrator.domain.state import (
@@ -111,6 +111,44 @@ def test_what_is_in_doubt_can_still_become_known() -> None:
     payment.settle(attempt.id, DONE, NOW + timedelta(seconds=2))
     assert payment.standing.in_doubt_since is None
     assert payment.standing.state is PaymentState.AUTHORIZED
+
+
+@pytest.mark.parametrize(
+    ("evidence", "missing"),
+    [
+        (Evidence(Outcome.UNKNOWN, "pi_1", "dashboard", "maria"), "outcome"),
+        (Evidence(Outcome.SUCCEEDED, "pi_1", " ", "maria"), "source"),
+        (Evidence(Outcome.FAILED, "pi_1", "dashboard", ""), "source"),
+        (Evidence(Outcome.SUCCEEDED, None, "dashboard", "maria"), "processor_reference"),
+    ],
+)
+def test_a_doubt_is_ended_by_whole_evidence_alone(evidence: Evidence, missing: str) -> None:
+    payment = _confirmed()
+    _settle(payment, Execution(Outcome.UNKNOWN))
+    payment.collect_changes()
+    with pytest.raises(InvalidArgument) as refused:
+        payment.resolve(None, evidence, NOW)
+    assert refused.value.reason is Reason.EVIDENCE_REQUIRED
+    assert [each.field for each in refused.value.violations] == [f"evidence.{missing}"]
+    assert not payment.has_changes
+
+
+def test_who_never_authenticates_is_waited_for_an_hour() -> None:
+    payment = _confirmed()
+    attempt = _open(payment)
+    assert attempt is not None
+    asked = Execution(
+        Outcome.REQUIRES_ACTION,
+        "pi_1",
+        redirect=Redirect("https://bank.example", "https://m.example"),
+    )
+    for minutes in (0, 59):
+        payment.settle(attempt.id, asked, NOW + timedelta(minutes=minutes), "lookup")
+        assert (payment.state, payment.to_send) == (PaymentState.CONFIRMING, ())
+    payment.settle(attempt.id, asked, NOW + timedelta(minutes=60), "lookup")
+    assert [each.operation for each in payment.to_send] == [Operation.VOID]
+    _settle(payment, DONE, NOW + timedelta(minutes=60))
+    assert payment.state is PaymentState.FAILED
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.PENDING])

@@ -16,6 +16,7 @@ from services.kernel.errors import (
 )
 from services.runtime.database import Database, Isolation
 from services.runtime.group_commit import Admission, GroupCommit, Session
+from services.runtime.group_commit.queue import CommitQueue, Waiting
 from tests.runtime.cutting_proxy import Cut, CuttingProxy
 from tests.runtime.trial_store import TrialStore, Write, count
 
@@ -67,6 +68,19 @@ async def test_units_of_one_aggregate_are_all_applied_in_order(
         rows = await connection.fetch("select amount from trial.writes order by id")
     assert [row["amount"] for row in rows] == list(amounts)
     assert writer.counts.batches == 50
+
+
+async def test_a_batch_holds_one_unit_of_an_aggregate_and_the_others_wait() -> None:
+    queue: CommitQueue[Write, int] = CommitQueue(capacity=10, batch_size=10, batch_weight=10)
+    for amount, aggregate in enumerate(("one", "one", "two")):
+        unit, answered = Write(aggregate, amount), asyncio.get_running_loop().create_future()
+        queue.put(Waiting(unit, (aggregate,), 1, Admission.INTENT, answered))
+    batches = []
+    while len(queue):
+        batch = queue.take_batch()
+        batches.append([waiting.unit.amount for waiting in batch])
+        queue.done(batch)
+    assert batches == [[0, 2], [1]]
 
 
 async def test_one_of_many_wins_a_claim_and_the_others_are_told(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import pytest
 from payments.webhooks.v1 import webhook_service_pb2 as pb
 from payments.webhooks.v1.webhook_event_pb2 import WebhookEventState as State
@@ -194,6 +195,18 @@ async def test_an_event_that_could_not_be_applied_for_its_size_is_refused(house:
         await house.receive(letter(intent_event(note="x" * BODY_BYTES_MAX)))
     assert refused.value.reason is Reason.MESSAGE_TOO_LARGE
     assert await house.states() == {}
+
+
+async def test_an_event_is_stored_once_whoever_stores_it(house: House) -> None:
+    await house.receive(letter())
+    with pytest.raises(asyncpg.UniqueViolationError, match="stripe_event_id"):
+        await house.rows(
+            """insert into webhooks.webhook_events (id, stripe_event_id, processor_id, event_type,
+                      subject, raw_body, signature_verified, created_at)
+               select gen_random_uuid(), stripe_event_id, processor_id, event_type, subject,
+                      raw_body, true, now()
+                 from webhooks.webhook_events"""
+        )
 
 
 async def test_what_was_stored_cannot_be_changed_by_the_application(house: House) -> None:

@@ -51,6 +51,7 @@ async def test_a_cursor_is_tied_to_the_filters_that_it_was_made_for(stage: Stage
 
 
 async def test_a_merchant_without_payments_has_an_empty_list(stage: Stage) -> None:
+    await (await stage.merchant()).pay()
     shop = await stage.merchant()
     answer = await shop.get("/payments")
     assert answer.body == {"object": "list", "data": [], "has_more": False, "next_cursor": None}

@@ -105,7 +105,7 @@ GUARDS: Final = (
                 "if False:",
             ),
         ),
-        (f"{_ORDERS}::test_an_operator_settles_what_cannot_be_looked_up",),
+        (f"{_PAYMENT_TESTS}::test_a_doubt_is_ended_by_whole_evidence_alone",),
     ),
     Guard(
         "failover-to-the-untried",
@@ -125,7 +125,7 @@ GUARDS: Final = (
         "authentication-expires",
         "Who never authenticates has an hour, and the payment fails then.",
         (Cut(f"{_DOMAIN}/authorizing.py", "if now >= expires_at:", "if False:"),),
-        ("tests/orchestrator/test_recovery.py::test_a_customer_who_never_acts_has_an_hour",),
+        (f"{_PAYMENT_TESTS}::test_who_never_authenticates_is_waited_for_an_hour",),
     ),
     Guard(
         "plan-is-of-the-amount",

@@ -105,7 +105,8 @@ GUARDS: Final = (
         ),
         (
             "tests/processor/test_stripe_faults.py"
-            "::test_an_intent_is_found_among_many_when_its_key_may_be_forgotten",
+            "::test_a_key_that_stripe_has_forgotten_makes_no_second_intent",
+            f"{_CONFORMANCE}::test_what_was_done_is_found_when_the_key_may_be_forgotten",
         ),
     ),
     Guard(
