@@ -265,8 +265,8 @@ GUARDS: Final = (
         (
             Cut(
                 "services/orchestrator/service/posting.py",
-                "booked = verdict.booked | await self._found(verdict.rejected)",
-                "booked = verdict.booked",
+                "if found := await self._found(verdict.rejected):",
+                "if found := dict[PostingId, Booked]():",
             ),
         ),
         (f"{_POSTING}::test_what_was_booked_unheard_is_found_before_a_person_is_told",),
