@@ -44,9 +44,7 @@ def _desk(store: Store) -> Desk:
     return Desk(means, PaymentId.new(), epoch=1, closed=lambda _desk: None)
 
 
-async def test_what_a_driver_says_counts_in_its_own_epoch_whatever_the_desk_came_to() -> (
-    None
-):
+async def test_what_a_driver_says_counts_in_its_own_epoch_whatever_the_desk_came_to() -> None:
     """The payment was lost to another process, and taken back while it was read."""
     store = Store(Overtaken(), Saved(drives=False, epoch=3))
     desk = _desk(store)
