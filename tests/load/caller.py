@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -61,9 +61,11 @@ class Caller:
         """A payment, asked for again under its key until it is answered for good."""
         key = str(uuid.uuid4())
         while True:
-            answer = await self.pay(key=key, **changed)
-            if answer.status not in _COME_AGAIN:
-                return answer
+            # A connection that was kept may be closed just as it is used again: the key makes sure.
+            with suppress(aiohttp.ServerDisconnectedError):
+                answer = await self.pay(key=key, **changed)
+                if answer.status not in _COME_AGAIN:
+                    return answer
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def click(self, page: str) -> None:
