@@ -13,6 +13,7 @@ import aiohttp
 from services.runtime.run_file import RunFile
 
 _SECONDS: Final = 120.0
+_KEPT_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.2
 _COME_AGAIN: Final = frozenset({409, 429, 503, 504})
 
@@ -96,7 +97,8 @@ class Caller:
 @asynccontextmanager
 async def caller(run: RunFile) -> AsyncIterator[Caller]:
     timeout = aiohttp.ClientTimeout(total=_SECONDS)
-    connector = aiohttp.TCPConnector(limit=0)
+    # The gateway closes what is idle for ten seconds.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
         yield Caller(http, run)
 
