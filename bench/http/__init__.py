@@ -15,11 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from bench import JSON_HELP, keep
 from bench.http.arrangements import BASELINES, CONNECTIONS, Report, measure
+from bench.payments.table import ratios, show
 from services.runtime.garbage import calm_garbage_collection
 
 
@@ -42,37 +41,14 @@ def main(arguments: Sequence[str]) -> int:
                 connections=options.connections,
             )
         )
-    keep({**asdict(report), "ratios": _ratios(report)}, options.json)
+    keep({**asdict(report), "ratios": ratios(report.figures, BASELINES)}, options.json)
     _print(report)
     return 0
 
 
 def _print(report: Report) -> None:
-    table = Table(f"over HTTP; load average {report.load_average:.1f}")
-    for heading in ("a second", "rounds", "p50 ms", "p99 ms", "drained in s", *BASELINES.values()):
-        table.add_column(heading, justify="right")
-    ratios = _ratios(report)
-    for figure in report.figures:
-        table.add_row(
-            figure.name,
-            f"{figure.payments_per_second:,.0f}",
-            " ".join(f"{each:,.0f}" for each in figure.rounds),
-            f"{figure.p50_ms:.1f}",
-            "" if figure.p99_ms is None else f"{figure.p99_ms:.1f}",
-            "" if figure.drained_seconds is None else f"{figure.drained_seconds:.1f}",
-            *(str(ratios.get(figure.name, {}).get(baseline, "")) for baseline in BASELINES),
-        )
-    Console(width=130).print(table)
+    show(f"over HTTP; load average {report.load_average:.1f}", report.figures, BASELINES)
     sys.stdout.write(
         f"the platform's process: {report.service_cpu_ms} ms of processor time a payment,"
         f" {report.service_memory_mb:.0f} MB at most\n"
     )
-
-
-def _ratios(report: Report) -> dict[str, dict[str, float]]:
-    """How many times what each baseline of the same run came to."""
-    busy = {each.name: each.payments_per_second for each in report.figures if not each.is_paced}
-    return {
-        name: {baseline: round(a_second / busy[baseline], 2) for baseline in BASELINES}
-        for name, a_second in busy.items()
-    }

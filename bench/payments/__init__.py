@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Final
 
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from bench import JSON_HELP, keep
 from bench.payments.arrangements import ONE_A_WRITE, PGBENCH, Report, measure
-from bench.payments.load import Figure
+from bench.payments.table import ratios, show
 from services.runtime.garbage import calm_garbage_collection
 from services.runtime.telemetry import configure_logging
 
@@ -54,39 +52,13 @@ def main(arguments: Sequence[str]) -> int:
                 only=options.only or "",
             )
         )
-    keep({**asdict(report), "ratios": _ratios(report)}, options.json)
+    keep({**asdict(report), "ratios": ratios(report.figures, _SHORT)}, options.json)
     _print(report)
     return 0
 
 
 def _print(report: Report) -> None:
-    table = Table(f"authorized, captured, booked; load average {report.load_average:.1f}")
-    for heading in ("a second", "rounds", "p50 ms", "p99 ms", "drained in s", *_SHORT.values()):
-        table.add_column(heading, justify="right")
-    ratios = _ratios(report)
-    for figure in report.figures:
-        table.add_row(
-            figure.name,
-            f"{figure.payments_per_second:,.0f}",
-            " ".join(f"{each:,.0f}" for each in figure.rounds),
-            f"{figure.p50_ms:.1f}",
-            "" if figure.p99_ms is None else f"{figure.p99_ms:.1f}",
-            "" if figure.drained_seconds is None else f"{figure.drained_seconds:.1f}",
-            *(str(ratios.get(figure.name, {}).get(baseline, "")) for baseline in _SHORT),
-        )
-    Console(width=130).print(table)
+    title = f"authorized, captured, booked; load average {report.load_average:.1f}"
+    show(title, report.figures, _SHORT)
     if report.service_memory_mb:
         sys.stdout.write(f"peak memory of the service process: {report.service_memory_mb:.0f} MB\n")
-
-
-def _ratios(report: Report) -> dict[str, dict[str, float]]:
-    """How many times what each baseline of the same run came to, where there is one."""
-    busy: dict[str, Figure] = {each.name: each for each in report.figures if not each.is_paced}
-    return {
-        name: {
-            baseline: round(figure.payments_per_second / busy[baseline].payments_per_second, 1)
-            for baseline in _SHORT
-            if baseline in busy
-        }
-        for name, figure in busy.items()
-    }

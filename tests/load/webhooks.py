@@ -103,22 +103,31 @@ async def _challenged(caller: Caller, count: int) -> Challenged:
         return answer.body["id"], page
 
     begun = await side_by_side(begin, range(count), at_once=_PAYERS)
-    events = await _events(caller, count)
+    payment_ids = [payment_id for payment_id, _ in begun]
+    events = await _events(caller, frozenset(payment_ids))
     await caller.sandbox("POST", "/_sandbox/webhooks", json={})
-    return Challenged([payment_id for payment_id, _ in begun], events)
+    return Challenged(payment_ids, events)
 
 
-async def _events(caller: Caller, count: int) -> list[Any]:
-    """The newest of the events that say that a hold can be taken."""
+async def _events(caller: Caller, payment_ids: frozenset[str]) -> list[Any]:
+    """The events that say of these payments that their holds can be taken.
+
+    What faults have left in doubt before may still be told of meanwhile.
+    """
     headers = {"Authorization": f"Bearer {ACCOUNTS['stripe']}"}
     found: list[Any] = []
-    while len(found) < count:
-        after = f"&starting_after={found[-1]['id']}" if found else ""
+    after = ""
+    while len(found) < len(payment_ids):
         path = f"/v1/events?type={_EVENT}&limit={_PAGE}{after}"
         page = (await caller.sandbox("GET", path, headers=headers))["data"]
-        assert page, f"there are only {len(found)} of {count} events"
-        found += page
-    return found[:count]
+        assert page, f"there are only {len(found)} of {len(payment_ids)} events"
+        found += [each for each in page if _payment_of(each) in payment_ids]
+        after = f"&starting_after={page[-1]['id']}"
+    return found
+
+
+def _payment_of(event: Any) -> str:
+    return str(event["data"]["object"]["metadata"].get("switchyard_payment_id"))
 
 
 async def _deliver(caller: Caller, event: Any) -> Answer:
