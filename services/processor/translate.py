@@ -69,6 +69,7 @@ def attempt_from_message(
         return_url=message.return_url or None,
         metadata=dict(message.metadata),
         key_expires_at=_time(message, "key_expires_at"),
+        capture_at_once=message.capture_at_once,
     )
 
 
@@ -84,6 +85,7 @@ def result_message(result: Result) -> result_pb2.Result:
         decline_code=verdict.decline_code or "",
         user_message=verdict.error_code.user_message if verdict.error_code else "",
         anomaly=verdict.anomaly or "",
+        captured=verdict.captured,
     )
     if verdict.error_code is not None:
         message.error_code = _ERROR_CODES[verdict.error_code]

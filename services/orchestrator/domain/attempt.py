@@ -57,6 +57,8 @@ class Execution:
     failover_to: str | None = None
     amount: Money | None = None
     """What was taken, where the processor says so; None for what was asked."""
+    captured: bool = False
+    """Whether the amount is taken: with the hold, or before it could be released."""
     record: bytes = field(default=b"", repr=False)
 
     @property
@@ -134,6 +136,8 @@ class Order:
     alternatives: tuple[str, ...]
     failover_on_soft_decline: bool
     refund_id: RefundId | None
+    capture_at_once: bool = False
+    """Whether the amount may be taken with the hold."""
     sent_before: bool = False
     """Whether somebody may have sent it already: then only a definite answer ends it."""
     traceparent: str | None = None

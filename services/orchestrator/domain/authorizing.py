@@ -101,6 +101,9 @@ class Authorizing(Taking):
                 amount=attempt.amount,
             )
         )
+        assert self.plan is not None
+        if execution.captured and self.plan.takes_at_once:
+            self._notes.taken_with_hold = attempt
         self._authorize_next(now)
 
     def _declined(self, attempt: Attempt, execution: Execution, now: datetime) -> None:

@@ -64,6 +64,8 @@ class Notes:
     transitions: list[Transition] = field(default_factory=list)
     steps: dict[StepId, None] = field(default_factory=dict)
     attempts: dict[AttemptId, None] = field(default_factory=dict)
+    taken_with_hold: Attempt | None = None
+    """The authorization that took its amount at once."""
     refunds: dict[RefundId, None] = field(default_factory=dict)
     disputes: dict[DisputeId, None] = field(default_factory=dict)
     postings: list[Posting] = field(default_factory=list)

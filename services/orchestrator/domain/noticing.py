@@ -102,7 +102,7 @@ class Noticing(Reimbursing):
             return self._compare(capture.amount, amount, now, applied)
         if step.state is not StepState.AUTHORIZED:
             return self._taken_late(hold, reference, amount, now)
-        unasked = self._taken_unasked(step)
+        unasked = self._taken_already(step)
         if unasked is not None:
             return self._compare(unasked.amount, amount, now, _ALREADY)
         self._record_done(hold, Operation.CAPTURE, reference, amount, now)
@@ -165,7 +165,7 @@ class Noticing(Reimbursing):
         step = self._steps[hold.step_id]
         if step.state is StepState.VOIDED:
             return _ALREADY
-        if step.is_taken or self._taken_unasked(step) is not None:
+        if step.is_taken or self._taken_already(step) is not None:
             return _OVERTAKEN
         capture = self._unsettled(Operation.CAPTURE, reference)
         if capture is not None:

@@ -60,6 +60,11 @@ class Plan:
     steps: tuple[PlanStep, ...]
     record: bytes = field(repr=False)
 
+    @property
+    def takes_at_once(self) -> bool:
+        """Whether a step's amount may be taken with its hold: nothing else is to be waited for."""
+        return self.capture_method is CaptureMethod.AUTOMATIC and len(self.steps) == 1
+
     def check_for(self, request: CoreRequestContext) -> None:
         """Raise InvalidArgument, with every reason, unless this is a plan of that request."""
         violations = list(self._violations(request))

@@ -117,13 +117,6 @@ class Reimbursing(Disputing):
         is_same = attempt.state.value == _STATES[event.kind].value
         return _ALREADY if is_same else _OVERTAKEN
 
-    def _hold_of(self, refund: Attempt) -> Attempt:
-        return next(
-            each
-            for each in self.attempts
-            if each.operation is Operation.AUTHORIZE and each.reference == refund.hold
-        )
-
     def _hear_of_part(
         self, refund: Refund, part: RefundPart, event: ProcessorEvent, now: datetime
     ) -> Heard:

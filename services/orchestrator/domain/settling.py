@@ -135,16 +135,32 @@ class Settling(Authorizing):
                 self._declined(attempt, execution, now)
             case Operation.CAPTURE:
                 self._not_captured(attempt, execution, now)
+            case Operation.VOID if not attempt.late and self._is_of_a_hold(attempt):
+                self._not_released(attempt, now)
             case Operation.VOID:
-                if attempt.late or not self._is_of_a_hold(attempt):
-                    self._stand(now, needs_reconciliation=True)
-                if not attempt.late:
-                    if self._is_of_a_hold(attempt):
-                        self._not_released(attempt, now)
-                    else:
-                        self._withdrawn(attempt, now)
+                self._not_withdrawn(attempt, execution, now)
             case Operation.REFUND:
                 self._not_paid_out(attempt, execution, now)
+
+    def _not_withdrawn(self, void: Attempt, execution: Execution, now: datetime) -> None:
+        """What is wanted no more may still be held; if it was taken first, it is returned."""
+        self._stand(now, needs_reconciliation=True)
+        if execution.captured and void.hold is not None:
+            self._give_back(self._hold_of(void), void.hold, void.amount, now, taken=True)
+        if not void.late:
+            self._withdrawn(void, now)
+
+    def _hold_of(self, attempt: Attempt) -> Attempt:
+        """The authorization that made the hold which an attempt is about."""
+        there = [
+            each
+            for each in self.attempts
+            if each.operation is Operation.AUTHORIZE
+            and each.step_id == attempt.step_id
+            and each.processor_id == attempt.processor_id
+        ]
+        # What a processor made beside a hold bears no attempt's name.
+        return next((each for each in there if each.reference == attempt.hold), there[0])
 
     def _is_of_a_hold(self, void: Attempt) -> bool:
         """Whether a void releases what its step holds, and not what waited for the customer."""
@@ -226,7 +242,8 @@ class Settling(Authorizing):
         reference = execution.reference or attempt.reference or attempt.hold
         match attempt.operation:
             case Operation.AUTHORIZE if reference is not None:
-                given = self._give_back(attempt, reference, attempt.amount, now, taken=False)
+                taken = execution.captured
+                given = self._give_back(attempt, reference, attempt.amount, now, taken=taken)
             case Operation.CAPTURE if reference is not None:
                 given = self._give_back(attempt, reference, attempt.amount, now, taken=True)
             case Operation.REFUND if execution.reference is not None:

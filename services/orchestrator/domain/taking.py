@@ -50,8 +50,8 @@ class Taking(Refunding):
             return
         wanted = self.standing.capture_wanted
         held = [each for each in self.steps if each.state is StepState.AUTHORIZED]
-        for unasked in filter(None, map(self._taken_unasked, held)):
-            self._captured(unasked, unasked.amount, now)
+        for taking in filter(None, map(self._taken_already, held)):
+            self._captured(taking, taking.amount, now)
             return
         if wanted is not None and not self._has_given_up:
             step = next(iter(held), None)
@@ -69,10 +69,13 @@ class Taking(Refunding):
         else:
             self._finish_release(now)
 
-    def _taken_unasked(self, step: Step) -> Attempt | None:
-        """The capture of a hold that nobody here had asked for and that still is to be counted."""
+    def _taken_already(self, step: Step) -> Attempt | None:
+        """What has taken a hold, unordered or with the hold itself, and still is to be counted."""
         if step.is_taken:
             return None
+        at_once = self._notes.taken_with_hold
+        if at_once is not None and at_once.step_id == step.id:
+            return at_once
         captures = (
             each
             for each in self.attempts
@@ -160,10 +163,10 @@ class Taking(Refunding):
 
     def _release(self, step: Step, now: datetime) -> None:
         assert step.processor_id is not None
-        unasked = self._taken_unasked(step)
-        if unasked is not None and unasked.hold is not None:
+        taking = self._taken_already(step)
+        if taking is not None and step.processor_reference is not None:
             self._put_step(replace(step, state=StepState.VOIDED))
-            self._give_back(unasked, unasked.hold, unasked.amount, now, taken=True)
+            self._give_back(taking, step.processor_reference, taking.amount, now, taken=True)
             return
         step = self._put_step(replace(step, state=StepState.PROCESSING))
         self._open(

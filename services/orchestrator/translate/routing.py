@@ -76,6 +76,7 @@ def execution_from_response(response: ExecuteAttemptResponse) -> Execution:
         latency_ms=result.latency_ms,
         redirect=_redirect(result),
         failover_to=response.failover_to or None,
+        captured=result.captured,
         record=response.SerializeToString(),
     )
 
@@ -112,6 +113,7 @@ def attempt_message(order: Order) -> AttemptMessage:
     if attempt.operation is Operation.AUTHORIZE:
         message.instrument.CopyFrom(instrument_message(order.instrument))
         message.return_url = order.return_url or ""
+        message.capture_at_once = order.capture_at_once
     message.created_at.FromDatetime(attempt.created_at)
     message.key_expires_at.FromDatetime(attempt.key_expires_at)
     return message

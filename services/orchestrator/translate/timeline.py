@@ -20,6 +20,7 @@ from services.kernel.outcome import ErrorCode
 from services.orchestrator.domain.attempt import Attempt
 from services.orchestrator.domain.changes import Transition
 from services.orchestrator.domain.dispute import Dispute
+from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.refund import Refund
 from services.orchestrator.domain.state import DisputeState, PaymentState, PostingState, RefundState
 from services.orchestrator.domain.story import HeardEvent, PostingRecord, Story
@@ -86,7 +87,7 @@ def _lines(story: Story, message: pb.PaymentStory) -> Iterator[_Line]:
         if message.HasField("plan") and transition.after is PaymentState.CONFIRMING:
             yield from _planned(message.plan, transition.occurred_at)
     for attempt, record in zip(story.payment.attempts, message.attempts, strict=True):
-        yield from _attempted(attempt, record)
+        yield from _attempted(story.payment, attempt, record)
     yield from map(_heard, story.heard)
     for refund in story.payment.refunds:
         yield from _refunded(refund)
@@ -158,11 +159,12 @@ def _step_sentence(step: PaymentStep) -> str:
     return f"Step {step.index}: {_money(step.amount)} by {method}{most}, at {places}."
 
 
-def _attempted(attempt: Attempt, record: pb.AttemptRecord) -> Iterator[_Line]:
+def _attempted(payment: Payment, attempt: Attempt, record: pb.AttemptRecord) -> Iterator[_Line]:
     name = f"Attempt {attempt.number}"
     late = ", to give back what came too late" if attempt.late else ""
     text = f"{name} was committed before anyone was asked:"
-    text += f" {attempt.operation} {attempt.amount} at {attempt.processor_id}{late}."
+    what = "authorize and capture" if payment.takes_at_once(attempt) else attempt.operation
+    text += f" {what} {attempt.amount} at {attempt.processor_id}{late}."
     yield _Line(attempt.created_at, _Rank.COMMITTED, "orchestrator", text, attempt.id)
     for decision in record.decisions:
         text = f"{name}: {decision.message} ({decision.rule}, {decision.processor_id})."

@@ -51,6 +51,8 @@ class Attempt:
     return_url: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     key_expires_at: datetime | None = None
+    capture_at_once: bool = False
+    """Whether the amount may be taken with the hold, in one request."""
 
     def __post_init__(self) -> None:
         violations = list(self._violations())
@@ -77,6 +79,8 @@ class Attempt:
             yield _violation("processor_reference", "present", f"is needed to {self.operation}")
         if self.hold is not None and not is_reference(self.hold):
             yield _violation("processor_reference", "plain", "is no id of a processor's")
+        if self.capture_at_once and self.operation is not Operation.AUTHORIZE:
+            yield _violation("capture_at_once", "authorizing", "goes with authorizing alone")
         if self.operation is Operation.REFUND and self.refund_id is None:
             yield _violation("refund_id", "present", "is needed to refund")
 

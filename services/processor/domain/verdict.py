@@ -46,6 +46,8 @@ class Verdict:
     """Whether the same request, under the same key, may be sent again and could succeed."""
     redirect: Redirect | None = None
     anomaly: str | None = None
+    captured: bool = False
+    """Whether the amount is taken: with the hold, or before it could be released."""
     fee: Money | None = None
     raw: Mapping[str, object] = field(default_factory=dict, hash=False)
     """The processor's answer; from an adapter as it came, in a Result as it may be kept."""
@@ -145,6 +147,7 @@ def judged(attempt: Attempt, verdict: Verdict) -> Verdict:
         error_code=ErrorCode.PROCESSING_ERROR,
         retryable=False,
         redirect=None,
+        captured=False,
         anomaly=anomaly,
     )
 
@@ -199,16 +202,17 @@ def check_echo(attempt: Attempt, echo: Echo, raw: Mapping[str, object] | None = 
 
 
 def _misfit(attempt: Attempt, verdict: Verdict) -> str | None:
-    if verdict.outcome is Outcome.UNKNOWN:
-        return None
-    if verdict.outcome is Outcome.FAILED and verdict.echo is None:
+    is_failure = verdict.outcome is Outcome.FAILED
+    if verdict.outcome is Outcome.UNKNOWN or (is_failure and verdict.echo is None):
         return None
     if verdict.echo is None:
         return "the answer does not say what it is about"
     if verdict.outcome is Outcome.REQUIRES_ACTION and verdict.redirect is None:
         return "the customer is to act, and the answer names no page"
-    if verdict.outcome is not Outcome.FAILED and verdict.reference is None:
+    if not is_failure and verdict.reference is None:
         return "the answer has no id"
+    if verdict.captured and not attempt.capture_at_once:
+        return "asked to hold, the answer has taken it"
     return _echo_misfit(attempt, verdict.echo)
 
 

@@ -28,7 +28,7 @@ from payments.core.v1 import operation_pb2 as payments_dot_core_dot_v1_dot_opera
 from payments.core.v1 import payment_method_pb2 as payments_dot_core_dot_v1_dot_payment__method__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#payments/processor/v1/attempt.proto\x12\x15payments.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpayments/core/v1/money.proto\x1a payments/core/v1/operation.proto\x1a%payments/core/v1/payment_method.proto\"\xb7\x05\n\x07\x41ttempt\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n\npayment_id\x18\x02 \x01(\tR\tpaymentId\x12\x17\n\x07step_id\x18\x03 \x01(\tR\x06stepId\x12\x1f\n\x0bmerchant_id\x18\x04 \x01(\tR\nmerchantId\x12!\n\x0cprocessor_id\x18\x05 \x01(\tR\x0bprocessorId\x12\x39\n\toperation\x18\x06 \x01(\x0e\x32\x1b.payments.core.v1.OperationR\toperation\x12/\n\x06\x61mount\x18\x07 \x01(\x0b\x32\x17.payments.core.v1.MoneyR\x06\x61mount\x12\x43\n\ninstrument\x18\x08 \x01(\x0b\x32#.payments.core.v1.PaymentInstrumentR\ninstrument\x12/\n\x13processor_reference\x18\t \x01(\tR\x12processorReference\x12\x1b\n\trefund_id\x18\n \x01(\tR\x08refundId\x12\x1d\n\nreturn_url\x18\x0b \x01(\tR\treturnUrl\x12H\n\x08metadata\x18\x0c \x03(\x0b\x32,.payments.processor.v1.Attempt.MetadataEntryR\x08metadata\x12\x39\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12@\n\x0ekey_expires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0ckeyExpiresAt\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#payments/processor/v1/attempt.proto\x12\x15payments.processor.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cpayments/core/v1/money.proto\x1a payments/core/v1/operation.proto\x1a%payments/core/v1/payment_method.proto\"\xdf\x05\n\x07\x41ttempt\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n\npayment_id\x18\x02 \x01(\tR\tpaymentId\x12\x17\n\x07step_id\x18\x03 \x01(\tR\x06stepId\x12\x1f\n\x0bmerchant_id\x18\x04 \x01(\tR\nmerchantId\x12!\n\x0cprocessor_id\x18\x05 \x01(\tR\x0bprocessorId\x12\x39\n\toperation\x18\x06 \x01(\x0e\x32\x1b.payments.core.v1.OperationR\toperation\x12/\n\x06\x61mount\x18\x07 \x01(\x0b\x32\x17.payments.core.v1.MoneyR\x06\x61mount\x12\x43\n\ninstrument\x18\x08 \x01(\x0b\x32#.payments.core.v1.PaymentInstrumentR\ninstrument\x12/\n\x13processor_reference\x18\t \x01(\tR\x12processorReference\x12\x1b\n\trefund_id\x18\n \x01(\tR\x08refundId\x12\x1d\n\nreturn_url\x18\x0b \x01(\tR\treturnUrl\x12H\n\x08metadata\x18\x0c \x03(\x0b\x32,.payments.processor.v1.Attempt.MetadataEntryR\x08metadata\x12\x39\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12@\n\x0ekey_expires_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0ckeyExpiresAt\x12&\n\x0f\x63\x61pture_at_once\x18\x0f \x01(\x08R\rcaptureAtOnce\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTEMPT_METADATAENTRY']._loaded_options = None
   _globals['_ATTEMPT_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_ATTEMPT']._serialized_start=199
-  _globals['_ATTEMPT']._serialized_end=894
-  _globals['_ATTEMPT_METADATAENTRY']._serialized_start=835
-  _globals['_ATTEMPT_METADATAENTRY']._serialized_end=894
+  _globals['_ATTEMPT']._serialized_end=934
+  _globals['_ATTEMPT_METADATAENTRY']._serialized_start=875
+  _globals['_ATTEMPT_METADATAENTRY']._serialized_end=934
 # @@protoc_insertion_point(module_scope)

@@ -65,6 +65,7 @@ class Attempt(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     KEY_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    CAPTURE_AT_ONCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The attempt's id ("att_…"), which the adapter leaves with the processor as metadata."""
     payment_id: _builtins.str
@@ -83,6 +84,10 @@ class Attempt(_message.Message):
     """The refund ("re_…") that the attempt pays out; only for a refund."""
     return_url: _builtins.str
     """Where the customer's browser returns to after an authentication; only for authorizing."""
+    capture_at_once: _builtins.bool
+    """Whether the amount may be taken as soon as it can be held, in the same request; only for
+    authorizing. An adapter that cannot do so holds it, and it is captured afterwards.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The amount to hold, take or return; for a void, the amount that is held."""
@@ -120,10 +125,11 @@ class Attempt(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         key_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        capture_at_once: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "created_at", b"created_at", "instrument", b"instrument", "key_expires_at", b"key_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "created_at", b"created_at", "id", b"id", "instrument", b"instrument", "key_expires_at", b"key_expires_at", "merchant_id", b"merchant_id", "metadata", b"metadata", "operation", b"operation", "payment_id", b"payment_id", "processor_id", b"processor_id", "processor_reference", b"processor_reference", "refund_id", b"refund_id", "return_url", b"return_url", "step_id", b"step_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "capture_at_once", b"capture_at_once", "created_at", b"created_at", "id", b"id", "instrument", b"instrument", "key_expires_at", b"key_expires_at", "merchant_id", b"merchant_id", "metadata", b"metadata", "operation", b"operation", "payment_id", b"payment_id", "processor_id", b"processor_id", "processor_reference", b"processor_reference", "refund_id", b"refund_id", "return_url", b"return_url", "step_id", b"step_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

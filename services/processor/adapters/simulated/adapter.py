@@ -179,6 +179,8 @@ class SimulatedAdapter:
             # The simulated customer comes straight back and has authenticated.
             page = attempt.return_url or "https://example.com/return"
             redirect = Redirect(url=page, return_url=page)
+        if attempt.capture_at_once and redirect is None:
+            return self._take(payment, attempt)
         self._note(payment, attempt, EventType.AUTHORIZED)
         outcome = Outcome.REQUIRES_ACTION if redirect else Outcome.SUCCEEDED
         return self._verdict(outcome, payment, attempt, payment.hold, redirect=redirect)
@@ -189,10 +191,14 @@ class SimulatedAdapter:
             return _refused(payment, "not_held")
         if attempt.amount > payment.authorization.amount:
             return _refused(payment, "amount_too_large")
+        return self._take(payment, attempt)
+
+    def _take(self, payment: _Payment, attempt: Attempt) -> Verdict:
         payment.state = EventType.CAPTURED
         payment.captured_minor = attempt.amount.amount_minor
         self._note(payment, attempt, EventType.CAPTURED)
-        return self._verdict(Outcome.SUCCEEDED, payment, attempt, payment.hold)
+        verdict = self._verdict(Outcome.SUCCEEDED, payment, attempt, payment.hold)
+        return replace(verdict, captured=attempt.capture_at_once)
 
     def _void(self, attempt: Attempt) -> Verdict:
         payment = self._payments.get(attempt.hold or "")

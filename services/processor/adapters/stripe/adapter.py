@@ -2,7 +2,8 @@
 
 An authorization is two requests: the intent is created unconfirmed, then confirmed. Creating moves
 no money, so that a lookup can repeat it under its key to learn the intent's id, and retrieve that.
-A one-time token costs a third request before them.
+Where the amount is to be taken at once, confirming takes it: an attempt says so for good, and its
+key stands for that. A one-time token costs a third request before them.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -113,7 +114,7 @@ class StripeAdapter:
             case Operation.REFUND:
                 return await self._find_refund(attempt) or _nothing_found()
             case _ if attempt.hold is not None:
-                return await self._look_at(attempt.hold, verdicts.authorization)
+                return await self._look_at(attempt.hold, _reading(attempt))
             case _ if key is not None:
                 return await self._look_up_by_key(attempt, key)
             case _:
@@ -145,7 +146,7 @@ class StripeAdapter:
             "amount": to_stripe(attempt.amount),
             "currency": attempt.amount.currency.code.lower(),
             "payment_method": token,
-            "capture_method": "manual",
+            "capture_method": "automatic" if attempt.capture_at_once else "manual",
             "allowed_payment_method_types": ["card"],
             "metadata": _metadata(attempt),
         }
@@ -170,7 +171,7 @@ class StripeAdapter:
             raise
         if was_known and is_of_this_request_alone(answer):
             return unknown(ErrorCode.PROCESSING_ERROR, reference=intent_id, raw=raw(answer))
-        return await self._read(answer, intent_id, verdicts.authorization)
+        return await self._read(answer, intent_id, _reading(attempt))
 
     async def _read(self, answer: Answer, intent_id: str, read: ReadState) -> Verdict:
         """What the answer about an intent says; where it does not say, the intent itself does."""
@@ -193,7 +194,7 @@ class StripeAdapter:
         if created.is_object:
             intent = read_intent(created.body)
             check_echo(attempt, intent.echo(intent.amount), raw(created))
-            return await self._look_at(intent.id, verdicts.authorization)
+            return await self._look_at(intent.id, _reading(attempt))
         if is_of_this_request_alone(created):
             return unknown(ErrorCode.PROCESSING_ERROR, raw=raw(created))
         return _not_created(created)
@@ -209,7 +210,7 @@ class StripeAdapter:
             created["lte"] = int((attempt.key_expires_at + _SKEW).timestamp())
         async for body in self._all(self._api.list_intents, {"created": created}):
             if metadata_word(body, ATTEMPT_KEY) == attempt.id:
-                return await self._look_at(read_intent(body).id, verdicts.authorization)
+                return await self._look_at(read_intent(body).id, _reading(attempt))
         return None
 
     async def _find_refund(self, attempt: Attempt) -> Verdict | None:
@@ -231,6 +232,11 @@ class StripeAdapter:
             if not items:
                 return
             page_params["starting_after"] = read_id(items[-1].get("id"))
+
+
+def _reading(attempt: Attempt) -> ReadState:
+    """How to read the intent of an authorization."""
+    return verdicts.charge if attempt.capture_at_once else verdicts.authorization
 
 
 def _hold(attempt: Attempt) -> str:

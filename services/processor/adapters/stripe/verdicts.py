@@ -6,6 +6,7 @@ while it may still be on its way.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from services.kernel.money import Money
@@ -32,6 +33,19 @@ def authorization(intent: Intent, raw: Raw) -> Verdict:
         raise Misfit("asked to hold, the answer captures by itself", reference=intent.id, raw=raw)
     if intent.state == "requires_capture":
         return _held(intent, raw)
+    return _asked_for(intent, raw)
+
+
+def charge(intent: Intent, raw: Raw) -> Verdict:
+    """What became of an authorization that was to take the amount at once."""
+    if intent.capture_method != "automatic":
+        raise Misfit("asked to take it, the answer only holds it", reference=intent.id, raw=raw)
+    if intent.state == "succeeded":
+        return replace(_done(Outcome.SUCCEEDED, intent, intent.received, raw), captured=True)
+    return _asked_for(intent, raw)
+
+
+def _asked_for(intent: Intent, raw: Raw) -> Verdict:
     if intent.state in _ANSWERED:
         return _done(_ANSWERED[intent.state], intent, intent.amount, raw)
     is_refused = intent.state == "requires_payment_method" and intent.last_error is not None
@@ -58,7 +72,7 @@ def void(intent: Intent, raw: Raw) -> Verdict:
     if intent.state == "canceled":
         return _done(Outcome.SUCCEEDED, intent, intent.amount, raw)
     if intent.state == "succeeded":
-        return _refused(intent, raw)
+        return replace(_refused(intent, raw), captured=True)
     if intent.state in _NOT_CAPTURED:
         return unknown(ErrorCode.PROCESSING_ERROR, reference=intent.id, raw=raw)
     raise _strange(intent, raw)
