@@ -39,6 +39,8 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "webhook-status": "cli.webhooks",
 }
 
+_SENTENCE_MAX: Final = 150
+
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's word
@@ -54,6 +56,14 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Click's own cuts each sentence off where its line ends.
+        listed = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, each.get_short_help_str(_SENTENCE_MAX)) for name, each in listed if each]
+            )
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
