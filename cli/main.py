@@ -40,6 +40,11 @@ _COMMANDS: Final[Mapping[str, str]] = {
 }
 
 _SENTENCE_MAX: Final = 150
+_GRPC_REACHED_NOBODY: Final = "failed to connect to all addresses"
+_NOBODY_ANSWERS: Final = (
+    "nobody answers where run.json says that something runs: it was killed, or is on its way;"
+    " start it with payment-cli up"
+)
 
 
 class _Commands(click.Group):
@@ -72,7 +77,7 @@ class _Commands(click.Group):
             _complain(str(error))
             ctx.exit(error.exit_code)
         except SwitchyardError as error:
-            _complain(error.message)
+            _complain(_NOBODY_ANSWERS if _GRPC_REACHED_NOBODY in error.message else error.message)
             for violation in error.violations:
                 if violation.message in error.message:
                     continue

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.run_file import RunFile
 from tests.cli.everything import call, clean_environment, up
 
 
@@ -62,6 +63,18 @@ def test_a_port_of_http_that_is_taken_is_one_line_and_leaves_nothing_open(
     said = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert len(said) == 1, ended.stderr
     assert said[0].startswith("payment-cli: cannot answer HTTP at 127.0.0.1:")
+
+
+def test_what_a_killed_system_left_behind_leads_to_a_line_that_says_so(
+    short_tmp_path: Path,
+) -> None:
+    RunFile(pid=1, grpc_address="127.0.0.1:1", grpc_token="t" * 32, database_url="").write(
+        short_tmp_path
+    )
+    ended = _cli("payments", "list", "--home", str(short_tmp_path))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("payment-cli: nobody answers where run.json says")
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_no_sentence_of_the_list_of_commands_is_cut_off() -> None:
