@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -52,6 +53,11 @@ def call(home: Path | None, work: Callable[[Channel], Awaitable[T]]) -> T:
                 return await work(channel)
 
     return asyncio.run(with_channel())
+
+
+def new_key() -> str:
+    """An idempotency key of this one call, for who gave none."""
+    return f"cli:{uuid.uuid4()}"
 
 
 def as_json(message: Message) -> Any:

@@ -1,7 +1,6 @@
 """payment-cli config: read, change and compare a merchant's configuration, as YAML."""
 
 import getpass
-import uuid
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -12,9 +11,10 @@ from payments.config.v1 import merchant_config_service_pb2 as pb
 from payments.config.v1.merchant_config_pb2 import MerchantConfig
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
 
-from cli.client import as_json, call, client_options, print_json
+from cli.client import as_json, call, client_options, new_key, print_json
 from cli.config_file import read_document, settings_in, version_in
 from cli.settings_yaml import dump, plain_from_message
+from cli.tables import moment
 
 _AUTHOR_KEY: Final = "x-author"
 
@@ -39,7 +39,7 @@ def get(merchant_id: str, version: int, home: Path | None, output: str) -> None:
     if output == "json":
         print_json(as_json(found))
         return
-    when = found.created_at.ToDatetime().isoformat(" ", "seconds")
+    when = moment(found.created_at, to="seconds")
     click.echo(f"# made by {found.author} on {when} UTC")
     if found.comment:
         click.echo(f"# {found.comment}")
@@ -70,7 +70,7 @@ def put(
     """
     document = read_document(file)
     request = pb.PutConfigRequest(
-        idempotency_key=idempotency_key or f"cli:{uuid.uuid4()}",
+        idempotency_key=idempotency_key or new_key(),
         merchant_id=str(document.get("merchant_id", "")),
         expected_version=version_in(document),
         settings=settings_in(document),

@@ -1,26 +1,25 @@
 """payment-cli dlq: the messages that consumers gave up on, shown, and given to them again."""
 
-import uuid
-from datetime import UTC
 from pathlib import Path
 from typing import Final
 
 import click
 from google.protobuf.json_format import MessageToJson
-from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import Channel
 from payments.events.v1 import messaging_service_pb2 as pb
 from payments.events.v1.dead_letter_pb2 import DeadLetter, DeadLetterState
 from payments.events.v1.messaging_service_pb2_grpc import MessagingServiceStub
 
-from cli.client import as_json, call, client_options, print_json
-from cli.tables import print_table
+from cli.client import as_json, call, client_options, new_key, print_json
+from cli.paging import page_options, tell_page
+from cli.tables import moment
 
 _STATES: Final = {
     "dead": DeadLetterState.DEAD_LETTER_STATE_DEAD,
     "replayed": DeadLetterState.DEAD_LETTER_STATE_REPLAYED,
     "all": DeadLetterState.DEAD_LETTER_STATE_UNSPECIFIED,
 }
+_COLUMNS: Final = ("dead letter", "died (UTC)", "consumer", "type", "key", "tries", "error")
 
 
 @click.group()
@@ -32,8 +31,7 @@ def dlq() -> None:
 @click.option("--state", type=click.Choice(list(_STATES)), default="dead", show_default=True)
 @click.option("--consumer", default="", help="Only those that this consumer gave up on.")
 @click.option("--key", default="", help="Only those with this key, such as a payment's id.")
-@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
-@click.option("--page-token", default="", help="Where to go on, from the page before.")
+@page_options
 @client_options
 def list_(  # noqa: PLR0917 -- one parameter an option
     state: str,
@@ -53,26 +51,7 @@ def list_(  # noqa: PLR0917 -- one parameter an option
         return await MessagingServiceStub(channel).ListDeadLetters(request)
 
     page = call(home, work)
-    if output == "json":
-        print_json(as_json(page))
-        return
-    print_table(
-        ("dead letter", "died (UTC)", "consumer", "type", "key", "tries", "error"),
-        (
-            (
-                letter.id,
-                _time(letter.died_at),
-                letter.consumer,
-                letter.type,
-                letter.key,
-                str(letter.attempt_count),
-                letter.error,
-            )
-            for letter in page.dead_letters
-        ),
-    )
-    if page.next_page_token:
-        click.echo(f"more: --page-token {page.next_page_token}")
+    tell_page(page, output, _COLUMNS, [_row(letter) for letter in page.dead_letters])
 
 
 @dlq.command()
@@ -90,7 +69,7 @@ def show(dead_letter_id: str, home: Path | None, output: str) -> None:
         print_json(as_json(letter))
         return
     state = "replayed" if letter.HasField("replayed_at") else "dead"
-    click.echo(f"{letter.id}: {state} since {_time(letter.died_at)} UTC")
+    click.echo(f"{letter.id}: {state} since {moment(letter.died_at, to='seconds')} UTC")
     for name, text in (
         ("consumer", letter.consumer),
         ("error", letter.error),
@@ -134,7 +113,7 @@ def replay(  # noqa: PLR0917 -- one parameter an option
         raise click.UsageError("name dead letters, or say --all")
     if consumer and not everything:
         raise click.UsageError("--consumer goes with --all")
-    request = pb.ReplayDeadLettersRequest(idempotency_key=idempotency_key or f"cli:{uuid.uuid4()}")
+    request = pb.ReplayDeadLettersRequest(idempotency_key=idempotency_key or new_key())
     if everything:
         request.filter.consumer = consumer
         request.filter.SetInParent()
@@ -151,5 +130,13 @@ def replay(  # noqa: PLR0917 -- one parameter an option
         click.echo(f"{response.replayed_count} dead letters are given to their consumers again")
 
 
-def _time(moment: Timestamp) -> str:
-    return moment.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    return (
+        letter.id,
+        moment(letter.died_at, to="seconds"),
+        letter.consumer,
+        letter.type,
+        letter.key,
+        str(letter.attempt_count),
+        letter.error,
+    )

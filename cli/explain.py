@@ -1,10 +1,8 @@
 """payment-cli explain: the whole story of one payment, in sentences."""
 
-from datetime import UTC
 from pathlib import Path
 
 import click
-from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import Channel
 from payments.orchestrator.v1.orchestrator_service_pb2 import ExplainPaymentRequest
 from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
@@ -12,7 +10,7 @@ from payments.orchestrator.v1.payment_story_pb2 import PaymentStory
 
 from cli.client import as_json, call, client_options, print_json
 from cli.payments import payment_lines
-from cli.tables import print_table
+from cli.tables import moment, print_table
 
 
 @click.command()
@@ -32,9 +30,8 @@ def explain(payment_id: str, home: Path | None, output: str) -> None:
     for line in payment_lines(story.payment):
         click.echo(line)
     click.echo()
-    rows = [(_when(line.occurred_at), line.source, line.message) for line in story.timeline]
+    rows = [
+        (moment(line.occurred_at, to="milliseconds"), line.source, line.message)
+        for line in story.timeline
+    ]
     print_table(("when (UTC)", "where", "what"), rows)
-
-
-def _when(moment: Timestamp) -> str:
-    return moment.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

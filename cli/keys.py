@@ -3,7 +3,6 @@
 A new key is written to standard output, once; nothing can show it again.
 """
 
-import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -21,7 +20,8 @@ from payments.access.v1.api_key_pb2 import (
     Role,
 )
 
-from cli.client import as_json, call, client_options, print_json
+from cli.client import as_json, call, client_options, new_key, print_json
+from cli.paging import pages
 from cli.tables import moment, print_table, word
 
 _KEY_STATES: Final = ("active", "rotated", "expired", "revoked")
@@ -61,7 +61,7 @@ def create(  # noqa: PLR0917 -- one parameter an option
     if admin == bool(merchant):
         raise click.UsageError("say whose the key is: --merchant mer_..., or --admin")
     request = pb.CreateApiKeyRequest(
-        idempotency_key=_key_or_new(idempotency_key),
+        idempotency_key=idempotency_key or new_key(),
         merchant_id=merchant,
         name=name,
         role=ROLE_ADMIN if admin else ROLE_MERCHANT,
@@ -104,7 +104,7 @@ def rotate(  # noqa: PLR0917 -- one parameter an option
     Both are taken during the overlap, so that nobody who calls has to stop.
     """
     request = pb.RotateApiKeyRequest(
-        idempotency_key=_key_or_new(idempotency_key), merchant_id=merchant, api_key_id=key_id
+        idempotency_key=idempotency_key or new_key(), merchant_id=merchant, api_key_id=key_id
     )
     request.overlap.FromTimedelta(timedelta(hours=overlap_hours))
 
@@ -127,7 +127,7 @@ def rotate(  # noqa: PLR0917 -- one parameter an option
 def revoke(key_id: str, merchant: str, home: Path | None, output: str) -> None:
     """Withdraw KEY_ID; within a second nobody takes it."""
     request = pb.RevokeApiKeyRequest(
-        idempotency_key=_key_or_new(None), merchant_id=merchant, api_key_id=key_id
+        idempotency_key=new_key(), merchant_id=merchant, api_key_id=key_id
     )
 
     async def work(channel: Channel) -> pb.RevokeApiKeyResponse:
@@ -153,13 +153,8 @@ def list_keys(merchant: str, state: str | None, home: Path | None, output: str) 
     )
 
     async def work(channel: Channel) -> list[ApiKey]:
-        found: list[ApiKey] = []
-        while True:
-            page = await AccessServiceStub(channel).ListApiKeys(request)
-            found += page.api_keys
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        listed = pages(AccessServiceStub(channel).ListApiKeys, request)
+        return [key async for page in listed for key in page.api_keys]
 
     found = call(home, work)
     if output == "json":
@@ -191,10 +186,6 @@ def _show_secret(key: ApiKey, secret: str) -> None:
         )
     click.echo(f"{key.id}, shown this once:", err=True)
     click.echo(secret)
-
-
-def _key_or_new(idempotency_key: str | None) -> str:
-    return idempotency_key or f"cli:{uuid.uuid4()}"
 
 
 def _in_days(days: int | None) -> Timestamp | None:

@@ -1,6 +1,5 @@
 """payment-cli ledger: post to the journal, read it, add it up, prove that nobody changed it."""
 
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,9 @@ from payments.ledger.v1.transaction_pb2 import EntryDraft, Transaction
 from rich.console import Console
 from rich.progress import Progress
 
-from cli.client import as_json, call, client_options, print_json
+from cli.client import as_json, call, client_options, new_key, print_json
+from cli.paging import page_options, tell_more
+from cli.tables import amount_text, moment
 from services.kernel import money
 from services.kernel.errors import InvalidArgument
 
@@ -62,7 +63,7 @@ def post(  # noqa: PLR0917 -- one parameter an option
     payment-cli ledger post pay_1 CUSTOMER=-10.00 MERCHANT=9.70 PLATFORM=0.30
     """
     request = pb.PostTransactionRequest(
-        idempotency_key=idempotency_key or f"cli:{uuid.uuid4()}",
+        idempotency_key=idempotency_key or new_key(),
         reference_id=reference_id,
         entries=[_entry(text, money.Currency(currency)) for text in entries],
     )
@@ -117,14 +118,13 @@ def balance(
         print_json(as_json(response.balance))
         return
     held = response.balance
-    click.echo(f"{held.account}: {_text(held.amount)} in {held.entry_count} entries")
+    click.echo(f"{held.account}: {amount_text(held.amount)} in {held.entry_count} entries")
 
 
 @ledger.command()
 @click.argument("account")
 @click.option("--currency", default="USD", show_default=True, help="An ISO 4217 code.")
-@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
-@click.option("--page-token", default="", help="Where to go on, from the page before.")
+@page_options
 @client_options
 def statement(  # noqa: PLR0917 -- one parameter an option
     account: str, currency: str, limit: int, page_token: str, home: Path | None, output: str
@@ -142,13 +142,12 @@ def statement(  # noqa: PLR0917 -- one parameter an option
         print_json(as_json(page))
         return
     click.echo(_line("when (UTC)", "transaction", "amount", "balance", "about"))
-    click.echo(_line("", "before", "", _text(page.opening_balance), ""))
+    click.echo(_line("", "before", "", amount_text(page.opening_balance), ""))
     for line in page.lines:
-        when = line.created_at.ToDatetime().isoformat(" ", "seconds")
-        amount, held = _text(line.amount), _text(line.running_balance)
+        when = moment(line.created_at, to="seconds")
+        amount, held = amount_text(line.amount), amount_text(line.running_balance)
         click.echo(_line(when, line.transaction_id, amount, held, line.reference_id))
-    if page.next_page_token:
-        click.echo(f"more: --page-token {page.next_page_token}")
+    tell_more(page)
 
 
 @ledger.command()
@@ -232,17 +231,17 @@ def _finding(finding: IntegrityFinding) -> str:
 
 def _sum(total: Money) -> str:
     try:
-        return _text(total)
+        return amount_text(total)
     except InvalidArgument:
         # Forged rows may name a currency that there is not.
         return f"{total.amount_minor} minor units of {total.currency}"
 
 
 def _show(transaction: Transaction) -> None:
-    when = transaction.created_at.ToDatetime().isoformat(" ", "seconds")
+    when = moment(transaction.created_at, to="seconds")
     click.echo(f"{transaction.id} about {transaction.reference_id}, {when} UTC")
     for entry in transaction.entries:
-        click.echo(f"  {entry.account:<40} {_text(entry.amount):>20}")
+        click.echo(f"  {entry.account:<40} {amount_text(entry.amount):>20}")
 
 
 def _entry(text: str, currency: money.Currency) -> EntryDraft:
@@ -253,7 +252,3 @@ def _entry(text: str, currency: money.Currency) -> EntryDraft:
     return EntryDraft(
         account=account, amount=Money(amount_minor=parsed.amount_minor, currency=currency.code)
     )
-
-
-def _text(amount: Money) -> str:
-    return str(money.Money(amount.amount_minor, money.Currency(amount.currency)))

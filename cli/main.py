@@ -39,6 +39,13 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "webhook-status": "cli.webhooks",
 }
 
+_SENTENCE_MAX: Final = 150
+_GRPC_REACHED_NOBODY: Final = "failed to connect to all addresses"
+_NOBODY_ANSWERS: Final = (
+    "nobody answers where run.json says that something runs: it was killed, or is on its way;"
+    " start it with payment-cli up"
+)
+
 
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's word
@@ -55,6 +62,14 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Click's own cuts each sentence off where its line ends.
+        listed = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, each.get_short_help_str(_SENTENCE_MAX)) for name, each in listed if each]
+            )
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -62,7 +77,7 @@ class _Commands(click.Group):
             _complain(str(error))
             ctx.exit(error.exit_code)
         except SwitchyardError as error:
-            _complain(error.message)
+            _complain(_NOBODY_ANSWERS if _GRPC_REACHED_NOBODY in error.message else error.message)
             for violation in error.violations:
                 if violation.message in error.message:
                     continue

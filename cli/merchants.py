@@ -1,6 +1,5 @@
 """payment-cli merchants: whose payments the platform handles."""
 
-import uuid
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +14,8 @@ from payments.access.v1.merchant_pb2 import (
     MerchantState,
 )
 
-from cli.client import as_json, call, client_options, print_json
+from cli.client import as_json, call, client_options, new_key, print_json
+from cli.paging import pages
 from cli.tables import moment, print_table, word
 
 _STATES: Final = ("active", "suspended")
@@ -37,7 +37,7 @@ def create(
 ) -> None:
     """Make a merchant called NAME."""
     request = pb.CreateMerchantRequest(
-        idempotency_key=idempotency_key or f"cli:{uuid.uuid4()}",
+        idempotency_key=idempotency_key or new_key(),
         name=name,
         contact_email=contact_email,
     )
@@ -65,13 +65,8 @@ def list_merchants(state: str | None, home: Path | None, output: str) -> None:
     )
 
     async def work(channel: Channel) -> list[Merchant]:
-        found: list[Merchant] = []
-        while True:
-            page = await AccessServiceStub(channel).ListMerchants(request)
-            found += page.merchants
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        listed = pages(AccessServiceStub(channel).ListMerchants, request)
+        return [merchant async for page in listed for merchant in page.merchants]
 
     found = call(home, work)
     if output == "json":
@@ -104,7 +99,7 @@ def _put_state(
         stub = AccessServiceStub(channel)
         present = await stub.GetMerchant(pb.GetMerchantRequest(merchant_id=merchant_id))
         request = pb.UpdateMerchantRequest(
-            idempotency_key=f"cli:{uuid.uuid4()}",
+            idempotency_key=new_key(),
             merchant_id=merchant_id,
             expected_version=present.merchant.version,
             state=state,

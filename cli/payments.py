@@ -1,6 +1,5 @@
 """payment-cli payments: find payments, look at one, take or release what it holds."""
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,8 +15,9 @@ from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
 from payments.orchestrator.v1.posting_pb2 import PostingState
 from payments.result.v1.composite_result_pb2 import StepResult, StepState
 
-from cli.client import as_json, call, client_options, print_json
-from cli.tables import amount_text, moment, phrase, print_table
+from cli.client import as_json, call, client_options, new_key, print_json
+from cli.paging import page_options, tell_page
+from cli.tables import amount_text, moment, phrase
 from services.kernel.money import Currency, Money
 
 _STATES: Final = tuple(PaymentState.keys()[1:])
@@ -55,8 +55,7 @@ def payments() -> None:
     type=_choices(_POSTING_STATES, _POSTING_LEAD),
     help="Only those whose booking stands there; may be said more than once.",
 )
-@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
-@click.option("--page-token", default="", help="Where to go on, from the page before.")
+@page_options
 @client_options
 def list_payments(  # noqa: PLR0917 -- one parameter an option
     merchant_id: str,
@@ -86,13 +85,8 @@ def list_payments(  # noqa: PLR0917 -- one parameter an option
         return await OrchestratorServiceStub(channel).ListPayments(request)
 
     page = call(home, work)
-    if output == "json":
-        print_json(as_json(page))
-        return
     columns = ("id", "state", "amount", "captured", "refunded", "booking", "made (UTC)", "merchant")
-    print_table(columns, [_row(payment) for payment in page.payments])
-    if page.next_page_token:
-        click.echo(f"more: --page-token {page.next_page_token}")
+    tell_page(page, output, columns, [_row(payment) for payment in page.payments])
 
 
 @payments.command()
@@ -165,10 +159,6 @@ async def read_payment(channel: Channel, payment_id: str) -> Payment:
     """A payment of any merchant, as an operator sees it."""
     request = pb.GetPaymentRequest(payment_id=payment_id)
     return (await OrchestratorServiceStub(channel).GetPayment(request)).payment
-
-
-def new_key() -> str:
-    return f"cli:{uuid.uuid4()}"
 
 
 def wanted_amount(text: str | None, payment: Payment) -> MoneyMessage | None:

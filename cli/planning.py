@@ -13,7 +13,7 @@ from payments.core.v1.payment_method_pb2 import CardNetwork, PaymentInstrument, 
 from payments.core.v1.payment_terms_pb2 import CaptureMethod
 from payments.plan.v1.payment_plan_pb2 import CANDIDATE_VERDICT_KEPT, PaymentPlan
 
-from cli.payments import new_key
+from cli.client import new_key
 from cli.tables import amount_text
 from services.kernel.ids import RequestId
 from services.kernel.money import Currency, Money

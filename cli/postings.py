@@ -10,9 +10,9 @@ from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from payments.orchestrator.v1.posting_pb2 import Posting, PostingKind, PostingState
 
-from cli.client import as_json, call, client_options, print_json
-from cli.payments import new_key
-from cli.tables import amount_text, moment, phrase, print_table
+from cli.client import as_json, call, client_options, new_key, print_json
+from cli.paging import page_options, tell_page
+from cli.tables import amount_text, moment, phrase
 
 _STATE_LEAD: Final = "POSTING_STATE_"
 _STATES: Final = ("pending", "posted", "needs_reconciliation")
@@ -34,8 +34,7 @@ def postings() -> None:
 )
 @click.option("--merchant", "merchant_id", default="", help="Only this merchant's (mer_…).")
 @click.option("--payment", "payment_id", default="", help="Only this payment's (pay_…).")
-@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
-@click.option("--page-token", default="", help="Where to go on, from the page before.")
+@page_options
 @client_options
 def list_postings(  # noqa: PLR0917 -- one parameter an option
     states: tuple[str, ...],
@@ -63,12 +62,7 @@ def list_postings(  # noqa: PLR0917 -- one parameter an option
         return await OrchestratorServiceStub(channel).ListPostings(request)
 
     page = call(home, work)
-    if output == "json":
-        print_json(as_json(page))
-        return
-    print_table(_COLUMNS, [_row(posting) for posting in page.postings])
-    if page.next_page_token:
-        click.echo(f"more: --page-token {page.next_page_token}")
+    tell_page(page, output, _COLUMNS, [_row(posting) for posting in page.postings])
 
 
 @postings.command()

@@ -10,8 +10,8 @@ from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorS
 from payments.orchestrator.v1.payment_pb2 import Payment
 from payments.orchestrator.v1.refund_pb2 import RefundState
 
-from cli.client import as_json, call, client_options, print_json
-from cli.payments import new_key, payment_lines, read_payment, wanted_amount
+from cli.client import as_json, call, client_options, new_key, print_json
+from cli.payments import payment_lines, read_payment, wanted_amount
 from cli.tables import amount_text, phrase
 from services.kernel.money import Currency, Money
 

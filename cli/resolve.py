@@ -10,8 +10,8 @@ from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorS
 from payments.orchestrator.v1.payment_story_pb2 import ResolutionEvidence
 from payments.result.v1.result_pb2 import Outcome
 
-from cli.client import call, client_options
-from cli.payments import new_key, read_payment, tell_payment
+from cli.client import call, client_options, new_key
+from cli.payments import read_payment, tell_payment
 
 
 @click.command()

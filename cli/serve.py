@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ import click
 import uvloop
 
 from cli.gateway import gateway_alone
+from cli.home import make_home
 from gateway.means import Services
 from gateway.server import HttpServer
 from gateway.server import serve as serve_http
@@ -28,7 +30,7 @@ _GATEWAY: Final = "gateway"
 Enrich = Callable[[RunFile, System], Awaitable[RunFile]]
 
 
-@click.command()
+@click.command(epilog=f"Services: {', '.join((*SERVICES, _GATEWAY))}.")
 @click.argument("names", nargs=-1, metavar="[SERVICE]...")
 @click.option(
     "--home",
@@ -90,13 +92,35 @@ async def run_services(
     """Run services until told to stop; `enrich` adds to run.json what the caller knows beside."""
     stop = _told_to_stop()
     home = settings.switchyard_home
-    home.mkdir(parents=True, exist_ok=True)
-    async with open_system(settings, names) as system:
+    make_home(home)
+    async with (
+        open_system(settings, names) as system,
+        _doors(settings, system, has_gateway=has_gateway) as known,
+    ):
+        run = await enrich(known, system)
+        run.write(home)
+        _say(run, names, home)
+        await stop.wait()
+        click.echo("stopping: calls that run are answered first")
+        run.remove(home)
+
+
+@asynccontextmanager
+async def _doors(
+    settings: Settings, system: System, *, has_gateway: bool
+) -> AsyncIterator[RunFile]:
+    """Metrics, gRPC and HTTP as far as they are wanted, opened in turn and closed in reverse."""
+    async with AsyncExitStack() as doors:
+        metrics = _start_metrics(settings, system)
+        if metrics is not None:
+            doors.push_async_callback(asyncio.to_thread, metrics.stop)
         server = GrpcServer(system.registry, tls=_tls(settings))
         port = await server.start(f"{settings.grpc_host}:{settings.grpc_port}")
-        metrics = _start_metrics(settings, system)
+        doors.push_async_callback(server.stop, _DRAIN_SECONDS)
         http = await _start_http(settings, system) if has_gateway else None
-        known = RunFile(
+        if http is not None:
+            doors.push_async_callback(http.stop, _DRAIN_SECONDS)
+        yield RunFile(
             pid=os.getpid(),
             grpc_address=f"{settings.grpc_host}:{port}",
             grpc_token=system.token,
@@ -104,17 +128,6 @@ async def run_services(
             metrics_url=None if metrics is None else f"http://127.0.0.1:{metrics.port}/metrics",
             http_url=None if http is None else http.url,
         )
-        run = await enrich(known, system)
-        run.write(home)
-        _say(run, names, home)
-        await stop.wait()
-        click.echo("stopping: calls that run are answered first")
-        run.remove(home)
-        if http is not None:
-            await http.stop(_DRAIN_SECONDS)
-        await server.stop(_DRAIN_SECONDS)
-        if metrics is not None:
-            await asyncio.to_thread(metrics.stop)
 
 
 async def _start_http(settings: Settings, system: System) -> HttpServer:

@@ -26,9 +26,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Console(width=width, markup=False, emoji=False, highlight=False).print(table)
 
 
-def moment(timestamp: Timestamp) -> str:
-    """To the minute, in UTC."""
-    return timestamp.ToDatetime().isoformat(" ", "minutes")
+def moment(timestamp: Timestamp, to: str = "minutes") -> str:
+    """In UTC, and only as exact as is said."""
+    return timestamp.ToDatetime().isoformat(" ", to)
 
 
 def word(name: str) -> str:

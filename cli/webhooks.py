@@ -1,6 +1,5 @@
 """payment-cli webhook-…: what processors told unasked, what waits, failed, or never came."""
 
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,8 @@ from payments.webhooks.v1.webhook_event_pb2 import WebhookEvent, WebhookEventSta
 from payments.webhooks.v1.webhook_gap_pb2 import MissingEvent
 from payments.webhooks.v1.webhook_service_pb2_grpc import WebhookServiceStub
 
-from cli.client import as_json, call, client_options, print_json
+from cli.client import as_json, call, client_options, new_key, print_json
+from cli.paging import pages
 from cli.tables import moment, print_table, word
 
 _DRIFT: Final = 3
@@ -83,7 +83,7 @@ def webhook_replay(  # noqa: PLR0917 -- one parameter an option
     payment-cli webhook-replay --failed
     payment-cli webhook-replay --from 2026-03-01T08:00 --before 2026-03-01T09:00
     """
-    request = pb.ReplayWebhookEventsRequest(idempotency_key=_key(idempotency_key))
+    request = pb.ReplayWebhookEventsRequest(idempotency_key=idempotency_key or new_key())
     request.failed_only = failed
     if webhook_event_ids and (from_ or before):
         raise click.UsageError("name webhook events, or say from when on, and not both")
@@ -133,7 +133,7 @@ def webhook_gaps(  # noqa: PLR0917 -- one parameter an option
     begin, end = _timestamp(from_), _timestamp(before)
     if backfill:
         fetched = pb.BackfillEventsRequest(
-            idempotency_key=_key(idempotency_key),
+            idempotency_key=idempotency_key or new_key(),
             processor_id=processor,
             occurred_from=begin,
             occurred_before=end,
@@ -204,14 +204,8 @@ def _row(event: WebhookEvent) -> tuple[str, ...]:
 
 def _show_missing(request: pb.ListMissingEventsRequest, home: Path | None, output: str) -> None:
     async def work(channel: Channel) -> list[MissingEvent]:
-        stub = WebhookServiceStub(channel)
-        found: list[MissingEvent] = []
-        while True:
-            page = await stub.ListMissingEvents(request)
-            found += page.events
-            if not page.next_page_token:
-                return found
-            request.page_token = page.next_page_token
+        listed = pages(WebhookServiceStub(channel).ListMissingEvents, request)
+        return [event async for page in listed for event in page.events]
 
     missing = call(home, work)
     if output == "json":
@@ -236,10 +230,6 @@ def _fetch_missing(request: pb.BackfillEventsRequest, home: Path | None, output:
         print_json(as_json(response))
     else:
         click.echo(f"{response.stored_count} events were fetched")
-
-
-def _key(given: str | None) -> str:
-    return given or f"cli:{uuid.uuid4()}"
 
 
 def _timestamp(given: datetime | None) -> Timestamp | None:

@@ -22,7 +22,6 @@ from gateway.openapi import Schemas, described, document
 from gateway.operations import Operation
 from gateway.routes import health, idempotency, ledger, lists, pages, payments, refunds, webhooks
 from gateway.told import Told
-from services.kernel.errors import NotFound
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *payments.OPERATIONS,
@@ -95,7 +94,7 @@ def _catch_the_rest(app: FastAPI, means: Means) -> None:
         async def answer(exchange: Exchange) -> Told:
             if error.status_code == _METHOD_NOT_ALLOWED:
                 return means.problems.of_method(_allowed(app, request), exchange.request_id)
-            raise NotFound("there is no such address")
+            return means.problems.of_address(exchange.request_id)
 
         return await conduct(Exchange(request, means, _NO_ROUTE), None, answer, needs_key=False)
 

@@ -38,6 +38,12 @@ _NAMES: Final = (
     (re.compile(r"^idempotency_key$"), "Idempotency-Key"),
 )
 
+# What services say of a plan, where it is the merchant's request that lacks something.
+_SAID: Final[Mapping[str, str]] = {
+    "plan.token.present": "There is nothing to pay with: send the processor's token, such as"
+    " pm_card_visa, as payment_method.",
+}
+
 
 class Problems:
     """Makes problems whose links lead to this gateway's own pages."""
@@ -51,7 +57,7 @@ class Problems:
         body = self._problem(kind, error.reason.lower(), request_id)
         # One text for all that is not to be seen: whether it exists is not told.
         if not isinstance(error, NotFound) or kind.status != HTTPStatus.NOT_FOUND:
-            body["detail"] = redact_text(error.message)
+            body["detail"] = _SAID.get(_first_rule(error)) or redact_text(error.message)
             body["details"] = {name: redact_text(text) for name, text in error.details.items()}
         body["errors"] = [
             _field_error(each.field, each.rule, each.message) for each in error.violations
@@ -77,6 +83,13 @@ class Problems:
             body["detail"] = error["user_message"] or kind.title
             body["decline_code"] = error["decline_code"]
         body["payment"] = payment
+        return _told(kind, body, {})
+
+    def of_address(self, request_id: str) -> Told:
+        """What to tell of an address that there is none of, which is nobody's secret."""
+        kind = KINDS[Reason.NOT_FOUND]
+        body = self._problem(kind, Reason.NOT_FOUND.lower(), request_id)
+        body["detail"] = "There is no such address: /docs lists those that there are."
         return _told(kind, body, {})
 
     def of_method(self, allowed: str, request_id: str) -> Told:
@@ -117,8 +130,13 @@ def merchants_name(path: str) -> str:
     return path
 
 
+def _first_rule(error: SwitchyardError) -> str:
+    return error.violations[0].rule if error.violations else ""
+
+
 def _field_error(field: str, rule: str, message: str) -> FieldError:
-    return {"field": merchants_name(field), "rule": rule, "message": redact_text(message)}
+    message = _SAID.get(rule) or redact_text(message)
+    return {"field": merchants_name(field), "rule": rule, "message": message}
 
 
 def _headers(kind: Kind, error: SwitchyardError) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ import click
 import uvloop
 
 from cli.client import Command
+from cli.home import make_home, occupied
 from cli.migrate import migrate_as_set
 from cli.serve import run_services
 from cli.up.sandbox_process import SandboxProcess
@@ -36,7 +37,9 @@ _STRIPE_KEY: Final = "STRIPE_API_KEY"
 _WEBHOOK_SECRET: Final = "STRIPE_WEBHOOK_SECRET"  # noqa: S105 -- the name of a variable
 
 
-def _port_option(name: str, default: int, variable: str | None) -> Callable[[Command], Command]:
+def _port_option(
+    name: str, default: int, variable: str | None, whose: str
+) -> Callable[[Command], Command]:
     return click.option(
         name,
         type=_PORT,
@@ -44,7 +47,7 @@ def _port_option(name: str, default: int, variable: str | None) -> Callable[[Com
         envvar=variable,
         show_default=True,
         show_envvar=variable is not None,
-        help=_ANY,
+        help=f"The port of {whose}; {_ANY}",
     )
 
 
@@ -54,18 +57,19 @@ def _port_option(name: str, default: int, variable: str | None) -> Callable[[Com
     type=click.Path(file_okay=False, path_type=Path),
     help="Where run.json, and all that is kept, lives.",
 )
-@_port_option("--http-port", HTTP_PORT, "HTTP_PORT")
-@_port_option("--grpc-port", GRPC_PORT, "GRPC_PORT")
-@_port_option("--sandbox-port", SANDBOX_PORT, None)
+@_port_option("--http-port", HTTP_PORT, "HTTP_PORT", "HTTP")
+@_port_option("--grpc-port", GRPC_PORT, "GRPC_PORT", "gRPC")
+@_port_option("--sandbox-port", SANDBOX_PORT, None, "the sandbox, which stands in for Stripe")
 def up(home: Path | None, http_port: int, grpc_port: int, sandbox_port: int) -> None:
     """Run everything: database, processor, services and gateway. Ctrl-C stops all of it."""
     settings = load_settings(
         switchyard_home=home, grpc_port=grpc_port, http_port=http_port or _free_port()
     )
-    settings.switchyard_home.mkdir(parents=True, exist_ok=True)
+    make_home(settings.switchyard_home)
     configure_logging("switchyard", level=settings.log_level)
     calm_garbage_collection()
-    uvloop.run(_up(settings, sandbox_port))
+    with occupied(settings.switchyard_home):
+        uvloop.run(_up(settings, sandbox_port))
 
 
 async def _up(settings: Settings, sandbox_port: int) -> None:

@@ -1,4 +1,4 @@
-"""SQL as SQL people read it: each store has a `queries.sql`, each statement a name and a sentence.
+"""SQL as SQL people read it: it lies beside its store, each statement with a name and a sentence.
 
 -- name: find_transaction
 -- The header alone; entries are read by their own statement.
@@ -14,9 +14,15 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 def load_queries(package: str) -> Mapping[str, str]:
-    """The statements of the package's `queries.sql`, by name; a misnamed one is a KeyError."""
-    text = files(package).joinpath("queries.sql").read_text(encoding="utf-8")
-    return MappingProxyType(parse_queries(text))
+    """The statements of the package's `.sql` files, by name; a misnamed one is a KeyError."""
+    found: dict[str, str] = {}
+    for file in files(package).iterdir():
+        if file.name.endswith(".sql"):
+            statements = parse_queries(file.read_text(encoding="utf-8"))
+            if twice := found.keys() & statements:
+                raise ValueError(f"{package} has {', '.join(sorted(twice))} in two files")
+            found |= statements
+    return MappingProxyType(found)
 
 
 def parse_queries(text: str) -> dict[str, str]:

@@ -2,17 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from cli.main import main
 from services.kernel.ids import MerchantId, PaymentId
-from tests.cli.conftest import serving
-from tests.conftest import DatabaseUrls, short_folder
+from tests.cli.in_process import Cli, cli_of, serving_processors
+from tests.conftest import DatabaseUrls
 
 # `silent` never says what it did, and not when it is asked again either.
 _PROCESSORS = """
@@ -47,29 +46,13 @@ settings:
 @pytest.fixture(scope="module")
 def home(module_database_urls: DatabaseUrls) -> Iterator[Path]:
     """The home of a system with a processor that works and one that does not say."""
-    with short_folder() as folder:
-        processors = folder / "processors.toml"
-        processors.write_text(_PROCESSORS)
-        with serving(
-            folder,
-            DATABASE_URL=module_database_urls.application,
-            PROCESSORS_FILE=str(processors),
-        ):
-            yield folder
-
-
-Cli = Callable[..., Result]
+    with serving_processors(_PROCESSORS, module_database_urls) as home:
+        yield home
 
 
 @pytest.fixture(scope="module")
 def cli(home: Path) -> Cli:
-    """payment-cli, pointed at that system; in this process, since there are many calls."""
-
-    def run(*arguments: str, answer: str = "") -> Result:
-        env = {"SWITCHYARD_HOME": str(home)}
-        return CliRunner().invoke(main, arguments, env=env, input=answer)
-
-    return run
+    return cli_of(home)
 
 
 @pytest.fixture(scope="module")
@@ -189,12 +172,12 @@ def test_payments_are_listed_by_what_they_have_in_common(cli: Cli, merchant: Mer
 
 def test_a_refund_is_shown_first_and_asked_for(home: Path, cli: Cli, merchant: MerchantId) -> None:
     payment = _paid(cli, merchant)
-    declined = cli("process-refund", payment["id"], answer="n\n")
+    declined = cli("process-refund", payment["id"], given="n\n")
     assert declined.exit_code == 1
     assert f"{payment['id']}: CAPTURED, 100.00 USD" in declined.stderr
     assert "Return all that is left, 100.00 USD at most, to the customer?" in declined.stderr
     assert cli("payments", "show", payment["id"]).stdout.count("refunded") == 0
-    agreed = cli("process-refund", payment["id"], "--amount", "40", answer="y\n")
+    agreed = cli("process-refund", payment["id"], "--amount", "40", given="y\n")
     assert agreed.exit_code == 0, agreed.stderr
     assert "Return 40.00 USD to the customer?" in agreed.stderr
     assert re.match(r"re_\w+: 40.00 USD succeeded, 1.28 USD of the fee with it\n", agreed.stdout)

@@ -2,18 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from cli.main import main
 from services.kernel.ids import MerchantId
-from tests.cli.conftest import serving
-from tests.conftest import DatabaseUrls, short_folder
+from tests.cli.in_process import Cli, cli_of, serving_processors
+from tests.conftest import DatabaseUrls
 
 _PROCESSORS = """
 [[processors]]
@@ -55,32 +54,17 @@ _TRIED = (
 """
 )
 
-Cli = Callable[..., Result]
-
 
 @pytest.fixture(scope="module")
 def home(module_database_urls: DatabaseUrls) -> Iterator[Path]:
     """The home of a system with three processors."""
-    with short_folder() as folder:
-        processors = folder / "processors.toml"
-        processors.write_text(_PROCESSORS)
-        with serving(
-            folder,
-            DATABASE_URL=module_database_urls.application,
-            PROCESSORS_FILE=str(processors),
-        ):
-            yield folder
+    with serving_processors(_PROCESSORS, module_database_urls) as home:
+        yield home
 
 
 @pytest.fixture(scope="module")
 def cli(home: Path) -> Cli:
-    """payment-cli, pointed at that system; in this process, since there are many calls."""
-
-    def run(*arguments: str, given: str = "") -> Result:
-        env = {"SWITCHYARD_HOME": str(home)}
-        return CliRunner().invoke(main, arguments, env=env, input=given)
-
-    return run
+    return cli_of(home)
 
 
 def _configured(cli: Cli) -> MerchantId:
@@ -200,7 +184,7 @@ def _contents(url: str) -> dict[str, list[Any]]:
         connection = await asyncpg.connect(url)
         tables = await connection.fetch(
             "select format('%I.%I', schemaname, tablename) as name from pg_tables"
-            " where schemaname in ('payments', 'merchant_config', 'access')"
+            " where schemaname in ('payments', 'config', 'access')"
             " and tablename not in ('postings', 'leases')"
         )
         contents = {

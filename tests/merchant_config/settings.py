@@ -10,6 +10,13 @@ from services.kernel.ids import MerchantId
 
 MERCHANT = MerchantId("mer_019aa5a0000070008000000000000001")
 
+# Past the service, for what the database itself has to refuse or to tell.
+ADD_VERSION = """
+insert into config.versions
+       (merchant_id, version, settings, comment, author, idempotency_key, fingerprint)
+values ($1::uuid, $2, '{}', '', 'someone', 'key ' || $2::bigint, sha256('body'))
+"""
+
 _SOUND: dict[str, Any] = {
     "default_currency": "USD",
     "fees": {"basis_points": 290, "fixed": [{"amount_minor": 30, "currency": "USD"}]},
@@ -71,6 +78,10 @@ def rules(*given: dict[str, Any]) -> MerchantSettings:
             for number, rule in enumerate(given)
         ]
     )
+
+
+def usd(amount_minor: int) -> dict[str, Any]:
+    return {"amount_minor": amount_minor, "currency": "USD"}
 
 
 def put(

@@ -6,7 +6,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 from prometheus_client import CollectorRegistry
@@ -14,7 +14,10 @@ from prometheus_client import CollectorRegistry
 from services.kernel.ids import EventId
 from services.runtime.database import Connection, Database
 from services.runtime.messaging import outbox
+from services.runtime.messaging.consumer import Consumer, Handler, RetryPolicy
 from services.runtime.messaging.message import IncomingMessage, OutgoingMessage, Topic
+
+QUICK = RetryPolicy(first_pause=timedelta(milliseconds=10))
 
 _TABLES = """
 create schema if not exists trial;
@@ -90,6 +93,23 @@ def recording(consumer: str) -> Callable[[Connection, IncomingMessage], Awaitabl
     return handle
 
 
+def failing(
+    fails: Callable[[IncomingMessage], bool], error: Exception
+) -> Callable[[Connection, IncomingMessage], Awaitable[None]]:
+    """As `recording`, but with an error after the row for the messages that are to fail."""
+
+    async def handle(connection: Connection, received: IncomingMessage) -> None:
+        await record_effect(connection, "trial", received)
+        if fails(received):
+            raise error
+
+    return handle
+
+
+def trial_consumer(handler: Handler, *, retry: RetryPolicy = QUICK) -> Consumer:
+    return Consumer("trial", (Topic.EVENTS,), handler, retry=retry)
+
+
 async def effects(database: Database, consumer: str = "trial") -> list[asyncpg.Record]:
     async with database.connection() as connection:
         return await connection.fetch(
@@ -108,6 +128,15 @@ async def until(condition: Callable[[], Awaitable[bool]], *, timeout_seconds: fl
     while not await condition():
         assert time.monotonic() < deadline, "did not come true in time"
         await asyncio.sleep(0.02)
+
+
+async def until_count(database: Database, query: str, wanted: int) -> None:
+    """Wait until a query counts just so many."""
+
+    async def is_reached() -> bool:
+        return await count(database, query) == wanted
+
+    await until(is_reached)
 
 
 async def until_effects(

@@ -30,14 +30,16 @@ from tests.messaging.conftest import Running
 from tests.messaging.engines import PostgresEngine
 from tests.messaging.system import (
     all_relayed,
-    count,
     message,
     publish,
     record_effect,
     sequences_by_key,
     until,
+    until_count,
     until_effects,
 )
+
+_DEAD = "select count(*) from messaging.dead_letters where replayed_at is null"
 
 
 class Fuse:
@@ -77,13 +79,8 @@ async def fuse(database: Database, running: Running) -> Fuse:
     payload = envelope.SerializeToString()
     await publish(database, [message("pay_1", n, payload=payload) for n in (1, 2, 3, 4)])
     await until_effects(database, 1)
-    await until(lambda: _dead(database, 3))
+    await until_count(database, _DEAD, 3)
     return fuse
-
-
-async def _dead(database: Database, wanted: int) -> bool:
-    query = "select count(*) from messaging.dead_letters where replayed_at is null"
-    return await count(database, query) == wanted
 
 
 async def _list(stub: MessagingServiceStub, **filters: Any) -> list[DeadLetter]:
@@ -189,7 +186,7 @@ async def test_a_letter_that_cannot_be_decoded_is_shown_all_the_same(
     await publish(
         database, [message("a", 1, payload=b"\xff\xff"), message("b", 1, payload=unknown)]
     )
-    await until(lambda: _dead(database, 2))
+    await until_count(database, _DEAD, 2)
     letters = {letter.key: letter for letter in await _list(stub)}
     assert "are no envelope" in letters["a"].error
     assert "knows no message PaymentTeleported" in letters["b"].error
@@ -243,7 +240,7 @@ async def test_a_message_that_dies_again_is_a_new_letter(
     before = {letter.id for letter in await _list(stub)}
     request = pb.ReplayDeadLettersRequest(idempotency_key="k", filter=pb.DeadLetterFilter())
     assert (await stub.ReplayDeadLetters(request)).replayed_count == 3
-    await until(lambda: _dead(database, 3))
+    await until_count(database, _DEAD, 3)
     after = await _list(stub, state=DeadLetterState.DEAD_LETTER_STATE_DEAD)
     assert len(after) == 3
     assert before.isdisjoint(letter.id for letter in after)

@@ -24,6 +24,7 @@ from tests.messaging.system import (
     publish,
     recording,
     until,
+    until_count,
     until_effects,
 )
 
@@ -39,7 +40,7 @@ async def test_the_gauges_tell_how_much_waits_and_for_how_long(
     blown = Consumer("blown", (Topic.EVENTS,), _fail)
     await running.start(PostgresEngine(), idle, blown)
     await publish(database, [message("pay_1", 1), message("pay_2", 1)])
-    await until(lambda: _counts(database, "select count(*) from messaging.dead_letters", 2))
+    await until_count(database, "select count(*) from messaging.dead_letters", 2)
     await until(lambda: all_relayed(database))
     await running.close()
     await publish(database, [message("pay_1", n) for n in (2, 3, 4)])
@@ -81,7 +82,7 @@ async def test_history_is_forgotten_and_what_waits_or_died_is_not(
     await running.start(PostgresEngine(), trial, blown)
     await publish(database, [message(f"pay_{n}", 1) for n in range(10)])
     await until_effects(database, 10)
-    await until(lambda: _counts(database, "select count(*) from messaging.dead_letters", 10))
+    await until_count(database, "select count(*) from messaging.dead_letters", 10)
     await until(lambda: all_relayed(database))
     await running.close()
     await publish(database, [message("pay_waits", 1)])
@@ -107,13 +108,13 @@ async def test_replayed_letters_and_their_replays_are_forgotten(
     await running.start(PostgresEngine(), Consumer("blown", (Topic.EVENTS,), _fail))
     await publish(database, [message("pay_1", 1)])
     letters = "select count(*) from messaging.dead_letters"
-    await until(lambda: _counts(database, letters, 1))
+    await until_count(database, letters, 1)
 
     async def replay(connection: Connection) -> int:
         return await dead_letters.replay(connection, "again", ReplaySelection())
 
     assert await database.transaction(replay) == 1
-    await until(lambda: _counts(database, letters, 2))
+    await until_count(database, letters, 2)
     retention = Retention(database, ManualClock(datetime.now(UTC) + timedelta(days=22)))
     await retention.forget_some()
     assert await count(database, letters) == 1
@@ -142,7 +143,3 @@ def test_the_inbox_must_remember_longer_than_the_bus_can_deliver(database: Datab
             outbox_kept=timedelta(days=7),
             inbox_kept=timedelta(days=7),
         )
-
-
-async def _counts(database: Database, query: str, wanted: int) -> bool:
-    return await count(database, query) == wanted

@@ -1,20 +1,17 @@
-"""The worker tries, waits, gives up: each message for itself, each key in order, once."""
+"""The worker tries and waits: each message for itself, each key in order, once."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from payments.events.v1.dead_letter_pb2 import DeadLetter, DeadLetterState
 from prometheus_client import CollectorRegistry
 
-from services.kernel.ids import DeadLetterId
 from services.runtime.database import Connection, Database
-from services.runtime.messaging.consumer import Consumer, Handler, RetryPolicy, Unreadable
+from services.runtime.messaging.consumer import Consumer, RetryPolicy
 from services.runtime.messaging.message import IncomingMessage, Topic
 from services.runtime.messaging.metrics import MessagingMetrics
 from services.runtime.messaging.worker import Worker
@@ -22,41 +19,24 @@ from services.runtime.telemetry import Tracing
 from tests.messaging.conftest import Running
 from tests.messaging.engines import PostgresEngine
 from tests.messaging.system import (
-    count,
+    QUICK,
     effects,
+    failing,
     message,
     metric,
     publish,
     record_effect,
-    sequences_by_key,
+    trial_consumer,
     until,
     until_effects,
 )
-
-_QUICK = RetryPolicy(first_pause=timedelta(milliseconds=10))
-_DEAD = "select count(*) from messaging.inbox where state = 'dead'"
-
-
-def _consumer(handler: Handler, *, retry: RetryPolicy = _QUICK) -> Consumer:
-    return Consumer("trial", (Topic.EVENTS,), handler, retry=retry)
-
-
-def _failing(
-    fails: Callable[[IncomingMessage], bool], error: Exception
-) -> Callable[[Connection, IncomingMessage], Awaitable[None]]:
-    async def handle(connection: Connection, received: IncomingMessage) -> None:
-        await record_effect(connection, "trial", received)
-        if fails(received):
-            raise error
-
-    return handle
 
 
 async def test_a_failed_attempt_leaves_no_effect_and_is_made_again(
     database: Database, running: Running, registry: CollectorRegistry
 ) -> None:
-    handler = _failing(lambda m: m.attempt < 3, ConnectionRefusedError("mail server away"))
-    await running.start(PostgresEngine(), _consumer(handler))
+    handler = failing(lambda m: m.attempt < 3, ConnectionRefusedError("mail server away"))
+    await running.start(PostgresEngine(), trial_consumer(handler))
     await publish(database, [message("pay_1", 1)])
     rows = await until_effects(database, 1)
     assert [(row["sequence"], row["attempt"]) for row in rows] == [(1, 3)]
@@ -67,10 +47,10 @@ async def test_a_waiting_retry_blocks_its_own_key_and_no_other(
     database: Database, running: Running
 ) -> None:
     retry = RetryPolicy(first_pause=timedelta(seconds=1.5), jitter=0)
-    handler = _failing(
+    handler = failing(
         lambda m: m.key == "pay_1" and m.sequence == m.attempt == 1, LookupError("not yet")
     )
-    await running.start(PostgresEngine(), _consumer(handler, retry=retry))
+    await running.start(PostgresEngine(), trial_consumer(handler, retry=retry))
     await publish(database, [message("pay_1", n) for n in (1, 2, 3)])
     await publish(database, [message(f"other_{n}", 1) for n in range(50)])
     first = await until_effects(database, 50)
@@ -79,100 +59,6 @@ async def test_a_waiting_retry_blocks_its_own_key_and_no_other(
     assert [row["sequence"] for row in rows if row["key"] == "pay_1"] == [1, 2, 3]
     waited = next(row["at"] for row in rows if row["key"] == "pay_1") - first[0]["at"]
     assert waited > timedelta(seconds=1)
-
-
-async def test_after_five_tries_a_message_is_given_up_and_its_key_goes_on(
-    database: Database, running: Running, registry: CollectorRegistry
-) -> None:
-    tried: list[int] = []
-
-    async def handler(connection: Connection, received: IncomingMessage) -> None:
-        await record_effect(connection, "trial", received)
-        if received.sequence == 1:
-            tried.append(received.attempt)
-            raise RuntimeError("card 4242 4242 4242 4242 is odd")
-
-    await running.start(PostgresEngine(), _consumer(handler))
-    sent = message("pay_1", 1, payload=b"\x00bytes")
-    await publish(database, [sent, message("pay_1", 2)])
-    rows = await until_effects(database, 1, timeout_seconds=40)
-    assert sequences_by_key(rows) == {"pay_1": [2]}
-    assert tried[0] == 1
-    assert sorted(set(tried)) == [1, 2, 3, 4, 5]
-    async with database.connection() as connection:
-        letter = await connection.fetchrow("select * from messaging.dead_letters")
-    assert letter is not None
-    assert (letter["event_id"], letter["payload"], letter["attempts"]) == (sent.id, sent.payload, 5)
-    assert letter["error"].startswith("RuntimeError: card")
-    assert "4242 4242" not in letter["error"]
-    assert metric(registry, "messaging_dead_letters_total", consumer="trial") == 1
-
-
-async def test_a_dead_letter_goes_to_its_topic_with_its_whole_story(
-    database: Database, running: Running
-) -> None:
-    received: list[IncomingMessage] = []
-
-    async def keep(_connection: Connection, letter: IncomingMessage) -> None:
-        received.append(letter)
-
-    handler = _failing(lambda _: True, Unreadable("no such type"))
-    watcher = Consumer("watcher", (Topic.DEAD_LETTERS,), keep)
-    await running.start(PostgresEngine(), _consumer(handler), watcher)
-    sent = message("pay_1", 1, payload=b"bad bytes")
-    await publish(database, [sent])
-    await until(lambda: _is_true(bool(received)))
-    (arrived,) = received
-    letter = DeadLetter.FromString(arrived.payload)
-    assert (arrived.key, arrived.type) == ("pay_1", "DeadLetter")
-    assert letter.id == DeadLetterId.parse(letter.id)
-    assert letter.consumer == "trial"
-    assert (letter.message_id, letter.topic, letter.key) == (sent.id, "payment.events", "pay_1")
-    assert (letter.payload, letter.type) == (b"bad bytes", sent.type)
-    assert dict(letter.headers) == sent.headers
-    assert (letter.error, letter.attempt_count) == ("Unreadable: no such type", 1)
-    assert letter.first_tried_at.ToDatetime() <= letter.died_at.ToDatetime()
-    assert letter.state == DeadLetterState.DEAD_LETTER_STATE_DEAD
-
-
-async def test_the_copy_of_a_large_dead_letter_goes_without_its_payload(
-    database: Database, running: Running
-) -> None:
-    handler = _failing(lambda _: True, Unreadable("too much"))
-    await running.start(PostgresEngine(), _consumer(handler))
-    await publish(database, [message("pay_1", 1, payload=bytes(600_000))])
-    await until(lambda: _counts(database, _DEAD, 1))
-    async with database.connection() as connection:
-        kept = await connection.fetchval("select payload from messaging.dead_letters")
-        copy = await connection.fetchval(
-            "select payload from messaging.outbox where topic = 'payment.dlq'"
-        )
-    assert len(kept) == 600_000
-    assert DeadLetter.FromString(copy).payload == b""
-    assert DeadLetter.FromString(copy).error == "Unreadable: too much"
-
-
-async def test_a_consumer_of_dead_letters_that_fails_makes_no_new_ones(
-    database: Database, running: Running
-) -> None:
-    handler = _failing(lambda _: True, Unreadable("never"))
-    watcher = Consumer("watcher", (Topic.DEAD_LETTERS,), handler)
-    await running.start(PostgresEngine(), _consumer(handler), watcher)
-    await publish(database, [message("pay_1", 1)])
-    await until(lambda: _counts(database, _DEAD, 2))
-    await asyncio.sleep(0.3)
-    copies = "select count(*) from messaging.outbox where topic = 'payment.dlq'"
-    assert await count(database, copies) == 1
-
-
-async def test_one_that_fails_among_many_fails_alone(database: Database, running: Running) -> None:
-    handler = _failing(lambda m: m.key == "bad", Unreadable("bad bytes"))
-    await running.start(PostgresEngine(), _consumer(handler))
-    batch = [message(f"pay_{n}", 1) for n in range(30)]
-    await publish(database, [*batch[:15], message("bad", 1), *batch[15:]])
-    rows = await until_effects(database, 30)
-    assert {row["key"] for row in rows} == {f"pay_{n}" for n in range(30)}
-    assert await count(database, _DEAD) == 1
 
 
 async def test_a_handler_that_hangs_has_failed(database: Database, running: Running) -> None:
@@ -185,7 +71,7 @@ async def test_a_handler_that_hangs_has_failed(database: Database, running: Runn
         "trial",
         (Topic.EVENTS,),
         handler,
-        retry=_QUICK,
+        retry=QUICK,
         patience=timedelta(seconds=0.2),
     )
     await running.start(PostgresEngine(), consumer)
@@ -203,7 +89,7 @@ async def test_a_broken_statement_in_a_handler_undoes_that_handler_alone(
             await connection.execute("select 1 / 0")
 
     retry = RetryPolicy(tries=1)
-    await running.start(PostgresEngine(), _consumer(handler, retry=retry))
+    await running.start(PostgresEngine(), trial_consumer(handler, retry=retry))
     await publish(database, [message("pay_1", 1), message("bad", 1), message("pay_2", 1)])
     rows = await until_effects(database, 2)
     assert {row["key"] for row in rows} == {"pay_1", "pay_2"}
@@ -223,7 +109,7 @@ async def test_a_connection_lost_in_a_handler_costs_no_effect(
             lost[received.key] += 1
             await connection.execute("select pg_terminate_backend(pg_backend_pid())")
 
-    await running.start(PostgresEngine(), _consumer(handler))
+    await running.start(PostgresEngine(), trial_consumer(handler))
     await publish(database, [message(f"pay_{n}", 1) for n in range(10)])
     rows = await until_effects(database, 10)
     assert len({row["event_id"] for row in rows}) == len(rows) == 10
@@ -240,7 +126,7 @@ async def test_closing_finishes_the_messages_at_hand(
         await asyncio.sleep(0.3)
         await record_effect(connection, "trial", received)
 
-    consumer = _consumer(handler)
+    consumer = trial_consumer(handler)
     await running.start(PostgresEngine())
     await PostgresEngine().bus(database, metrics).open([consumer])
     worker = Worker(database, consumer, metrics=metrics)
@@ -260,15 +146,18 @@ async def test_a_handler_runs_in_the_trace_of_the_change(
         context = trace.get_current_span().get_span_context()
         trace_ids.append(f"{context.trace_id:032x}")
 
+    async def has_run() -> bool:
+        return bool(trace_ids)
+
     exporter = InMemorySpanExporter()
     tracing = Tracing("trial", exporters=[exporter])
-    consumer = _consumer(handler)
+    consumer = trial_consumer(handler)
     await running.start(PostgresEngine())
     await PostgresEngine().bus(database, metrics).open([consumer])
     worker = Worker(database, consumer, metrics=metrics, tracing=tracing)
     worker.start()
     await publish(database, [message("pay_1", 1)])
-    await until(lambda: _is_true(bool(trace_ids)))
+    await until(has_run)
     await worker.close()
     assert trace_ids == ["a" * 32]
     (span,) = exporter.get_finished_spans()
@@ -276,14 +165,6 @@ async def test_a_handler_runs_in_the_trace_of_the_change(
     assert span.parent is not None
     assert f"{span.parent.span_id:016x}" == "b" * 16
     tracing.shutdown()
-
-
-def test_pauses_double_from_one_second_with_jitter() -> None:
-    policy = RetryPolicy()
-    for failures, seconds in ((1, 1), (2, 2), (3, 4), (4, 8)):
-        pauses = [policy.pause_seconds(failures) for _ in range(200)]
-        assert all(0.8 * seconds <= pause <= 1.2 * seconds for pause in pauses)
-        assert max(pauses) - min(pauses) > 0.1 * seconds
 
 
 @pytest.mark.parametrize(
@@ -309,14 +190,6 @@ def test_a_consumer_without_sense_is_refused(wrong: dict[str, Any]) -> None:
     right: dict[str, Any] = {"name": "trial", "topics": (Topic.EVENTS,), "handler": None}
     with pytest.raises(ValueError, match="a consumer"):
         Consumer(**{**right, **wrong})
-
-
-async def _is_true(truth: bool) -> bool:
-    return truth
-
-
-async def _counts(database: Database, query: str, wanted: int) -> bool:
-    return await count(database, query) == wanted
 
 
 async def test_keys_are_handled_side_by_side_and_each_in_order(

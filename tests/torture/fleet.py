@@ -24,10 +24,6 @@ _CLOSING_SECONDS: Final = 10.0
 _AIMED: Final = 0.7
 
 
-class WorkerFailed(Exception):
-    """A process ended by itself: neither killed nor dead at a named place."""
-
-
 @dataclass(eq=False)
 class Worker:
     """One process."""

@@ -256,9 +256,24 @@ async def test_a_payment_without_a_configuration_to_plan_by_is_refused(stage: St
     assert (answer.status, answer.code) == (422, "config_version_not_found")
 
 
+async def test_a_payment_with_nothing_to_pay_with_says_what_to_send(stage: Stage) -> None:
+    shop = await stage.merchant()
+    answer = await shop.post("/payments", {"amount": 1250, "currency": "USD", "method": "card"})
+    assert (answer.status, answer.body["param"]) == (400, "payment_method")
+    assert "such as pm_card_visa, as payment_method" in answer.body["detail"]
+    assert answer.body["errors"][0]["message"] == answer.body["detail"]
+
+
 async def test_what_is_no_payment_is_not_found(stage: Stage) -> None:
     shop = await stage.merchant()
     unknown = await shop.get(f"/payments/{PaymentId.new()}")
     nonsense = await shop.get("/payments/nonsense")
     assert (unknown.status, unknown.code) == (404, "not_found")
     assert {**unknown.body, "request_id": ""} == {**nonsense.body, "request_id": ""}
+
+
+async def test_an_address_that_there_is_none_of_leads_to_those_that_there_are(stage: Stage) -> None:
+    shop = await stage.merchant()
+    answer = await shop.get("/nowhere")
+    assert (answer.status, answer.code) == (404, "not_found")
+    assert answer.body["detail"] == "There is no such address: /docs lists those that there are."

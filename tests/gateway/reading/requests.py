@@ -17,7 +17,6 @@ from gateway.reading import (
     LedgerTransactionRequest,
     PaymentRequest,
     RefundCommand,
-    Refusal,
     VoidCommand,
     decode_json,
     read_capture,
@@ -106,14 +105,6 @@ def _command(operation: str, incoming: Incoming, caller: Caller, payment_id: str
 def issues_of(read: Read) -> tuple[ValidationIssue, ...]:
     """What was remarked on a request that was accepted."""
     return read.context.issues if isinstance(read, PaymentRequest) else read.call.issues
-
-
-def rules_of(text: str) -> list[str]:
-    """The rules that fire on an example, accepted or refused."""
-    try:
-        return [issue.rule for issue in issues_of(send(text))]
-    except Refusal as refusal:
-        return [issue.rule for issue in refusal.issues]
 
 
 def shown(read: Read) -> dict[str, object]:

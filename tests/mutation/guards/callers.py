@@ -10,6 +10,8 @@ _AUTHENTICATION: Final = "services/access/service/authentication.py"
 _WHO: Final = "gateway/auth.py"
 _SIGNATURE: Final = "services/webhooks/domain/signature.py"
 _AUTHENTICATED: Final = "tests/access/test_authentication.py"
+_BELIEVED: Final = "tests/access/test_authenticator.py"
+_WITHDRAWN: Final = "tests/access/test_withdrawal.py"
 _CALLERS: Final = "tests/gateway/http/test_callers.py"
 _RECEIVED: Final = "tests/webhooks/test_receiving.py"
 _FORGED: Final = f"{_RECEIVED}::test_a_signature_that_does_not_hold_is_refused_without_a_row"
@@ -19,7 +21,7 @@ GUARDS: Final = (
         "api-key-revoked",
         "A key that was revoked is not taken.",
         (Cut(_KEY, "        if self.revoked_at is not None:", "        if False:"),),
-        (f"{_AUTHENTICATED}::test_the_process_that_revokes_refuses_at_once",),
+        (f"{_WITHDRAWN}::test_the_process_that_revokes_refuses_at_once",),
     ),
     Guard(
         "api-key-expired",
@@ -44,7 +46,7 @@ GUARDS: Final = (
                 "if credential is None:",
             ),
         ),
-        (f"{_AUTHENTICATED}::test_a_row_of_another_digest_is_no_answer",),
+        (f"{_BELIEVED}::test_a_row_of_another_digest_is_no_answer",),
     ),
     Guard(
         "revocation-heard-or-asked",
@@ -55,7 +57,7 @@ GUARDS: Final = (
                 "            or now_seconds - looked_at_seconds > _LOOK_BELIEVED_SECONDS\n",
             ),
         ),
-        (f"{_AUTHENTICATED}::test_nothing_is_believed_once_the_feed_is_silent",),
+        (f"{_BELIEVED}::test_nothing_is_believed_once_the_feed_is_silent",),
     ),
     Guard(
         "revocation-reaches-the-gateway",

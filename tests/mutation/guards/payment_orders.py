@@ -4,7 +4,9 @@ from typing import Final
 
 from tests.mutation.guard import Cut, Guard
 
-_QUERIES: Final = "services/orchestrator/store/queries.sql"
+_PAYMENT_SQL: Final = "services/orchestrator/store/payments.sql"
+_POLICY_SQL: Final = "services/orchestrator/store/policy.sql"
+_WRITING_SQL: Final = "services/orchestrator/store/writing.sql"
 _WRITING: Final = "services/orchestrator/store/writing.py"
 _ERRANDS: Final = "services/orchestrator/service/errands.py"
 _READING: Final = "services/orchestrator/service/reading.py"
@@ -34,7 +36,7 @@ GUARDS: Final = (
         "A change is saved only onto what it was made from.",
         (
             Cut(
-                _QUERIES,
+                _WRITING_SQL,
                 "where payment.id = change.id and payment.version = change.expected_version\n",
                 "where payment.id = change.id\n",
             ),
@@ -60,7 +62,7 @@ GUARDS: Final = (
         "The verdict of a driver who was overtaken is not saved.",
         (
             Cut(
-                _QUERIES,
+                _WRITING_SQL,
                 "       and (payment.lease_epoch = change.lease_epoch or not change.is_drivers)\n",
             ),
         ),
@@ -86,7 +88,7 @@ GUARDS: Final = (
         "What somebody drives is taken up by nobody else.",
         (
             Cut(
-                _QUERIES,
+                _PAYMENT_SQL,
                 "where due_at <= $1 and (lease_until is null or lease_until <= now())",
                 "where due_at <= $1",
             ),
@@ -134,7 +136,7 @@ GUARDS: Final = (
                 "    primary key (processor_id, event_id, applied_at)\n",
             ),
             Cut(
-                _QUERIES,
+                _WRITING_SQL,
                 "on conflict (processor_id, event_id) do nothing",
                 "on conflict do nothing",
             ),
@@ -155,7 +157,7 @@ GUARDS: Final = (
         "Two processes never draw the same rest of a quota.",
         (
             Cut(
-                _QUERIES,
+                _POLICY_SQL,
                 "     order by quota.merchant_id, quota.rule, quota.subject\n"
                 "       for update of quota\n",
                 "     order by quota.merchant_id, quota.rule, quota.subject\n",
@@ -226,7 +228,7 @@ GUARDS: Final = (
         "A merchant's list holds no other merchant's payments.",
         (
             Cut(
-                _QUERIES,
+                _PAYMENT_SQL,
                 "($1::uuid is null or merchant_id = $1)",
                 "($1::uuid is null or true)",
             ),

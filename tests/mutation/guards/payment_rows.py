@@ -9,7 +9,7 @@ _PARTS: Final = "migrations/versions/payments/payments_0002_parts.py"
 _LIFE: Final = "migrations/versions/payments/payments_0003_life_cycle.py"
 _RETRIES: Final = "migrations/versions/payments/payments_0007_retries.py"
 _BOUNDS: Final = "migrations/versions/payments/payments_0008_bounds.py"
-_QUERIES: Final = "services/orchestrator/store/queries.sql"
+_WRITING_SQL: Final = "services/orchestrator/store/writing.sql"
 _BY_HAND: Final = "tests/orchestrator/test_database_guards.py"
 _SINGLES: Final = "tests/orchestrator/test_database_singles.py"
 
@@ -117,7 +117,9 @@ GUARDS: Final = (
                 "    primary key (merchant_id, key, payment_id),\n",
             ),
             Cut(_PAYMENTS, "    unique (merchant_id, idempotency_key),\n"),
-            Cut(_QUERIES, "on conflict (merchant_id, key) do nothing", "on conflict do nothing"),
+            Cut(
+                _WRITING_SQL, "on conflict (merchant_id, key) do nothing", "on conflict do nothing"
+            ),
         ),
         (
             "tests/orchestrator/test_idempotency.py::test_fifty_at_once_with_one_key_are_one_payment",

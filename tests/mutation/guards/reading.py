@@ -24,7 +24,7 @@ GUARDS: Final = (
                 "**words,",
             ),
         ),
-        ("tests/runtime/test_telemetry.py::test_card_data_is_masked_wherever_it_stands",),
+        ("tests/runtime/test_telemetry_lines.py::test_card_data_is_masked_wherever_it_stands",),
     ),
     Guard(
         "answers-kept-redacted",

@@ -177,3 +177,10 @@ async def open_house(
         yield House(kind, ledger, registry, telemetry, channel, bare, exporter, logs, address)
     await server.stop(grace_seconds=0)
     telemetry.close()
+
+
+async def answer_to(house: House, **metadata: str) -> str:
+    """The account that the ledger answers with, to a call with this metadata."""
+    pairs = tuple((key.replace("_", "-"), value) for key, value in metadata.items())
+    response = await house.stub.GetBalance(GetBalanceRequest(), metadata=pairs)
+    return response.balance.account

@@ -14,7 +14,7 @@ from payments.ledger.v1.ledger_service_pb2 import (
     VerifyIntegrityResponse,
 )
 
-from services.kernel.errors import InvalidArgument, Reason
+from services.kernel.errors import DeadlineExceeded, InvalidArgument, Reason
 from services.runtime.rpc import typed_errors
 from tests.runtime.rpc.house import PATIENCE_SECONDS, TOKEN, Context, House, progress
 
@@ -153,3 +153,16 @@ async def test_nested_call_with_a_timeout_of_its_own_keeps_it(house: House) -> N
     house.ledger.answer = nest
     await house.stub.GetBalance(GetBalanceRequest(account="outer"), timeout=PATIENCE_SECONDS)
     assert left_seconds[1] > PATIENCE_SECONDS
+
+
+async def test_handler_that_times_out_at_the_deadline_exceeded_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def give_up(_: GetBalanceRequest, __: Context) -> GetBalanceResponse:
+        raise TimeoutError
+
+    # However near the deadline is taken to be, the caller must not get there first.
+    monkeypatch.setattr("services.runtime.rpc.middleware._DEADLINE_MARGIN_SECONDS", 1000)
+    house.ledger.answer = give_up
+    with pytest.raises(DeadlineExceeded, match="before there was an answer"), typed_errors():
+        await house.stub.GetBalance(GetBalanceRequest())
