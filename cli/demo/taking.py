@@ -7,7 +7,7 @@ from cli.demo.scene import Scene
 from cli.demo.shop import card_order, money
 from cli.demo.stage import Stage
 
-AUTHENTICATED: Final = "payment_intent.amount_capturable_updated"
+AUTHENTICATED: Final = "payment_intent.succeeded"
 
 
 def authenticate(stage: Stage) -> str:

@@ -23,7 +23,7 @@ _SENDERS: Final = 128
 _ANSWERED_WITHIN_SECONDS: Final = 1.0
 _APPLIED_WITHIN_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.2
-_EVENT: Final = "payment_intent.amount_capturable_updated"
+_EVENT: Final = "payment_intent.succeeded"
 _PAGE: Final = 100
 
 _STANDING: Final = """

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 _CALLER: Final = f"00-{_TRACE}-b7ad6b7169203331-01"
-_CAPTURED: Final = {"payment_intent.amount_capturable_updated", "payment_intent.succeeded"}
+_CAPTURED: Final = {"payment_intent.succeeded"}
 _REQUEST: Final = "POST /api/v1/payments"
 _EXECUTE: Final = "payments.orchestrator.v1.OrchestratorService/ExecutePlan"
 _ROUTER: Final = "payments.router.v1.RouterService/ExecuteAttempt"
@@ -90,7 +90,7 @@ async def test_a_payment_is_one_trace_from_its_request_to_the_ledger_and_the_web
     spans = observed.spans(_TRACE)
     assert set(_HOPS + _REFUND_HOPS) <= hops(spans)
     states = [each["state"] for each in said(spans, "commit")]
-    assert list(dict.fromkeys(states)) == ["confirming", "authorized", "captured", "refunded"]
+    assert list(dict.fromkeys(states)) == ["confirming", "captured", "refunded"]
     assert len(said(spans, _LEDGER)) == 2
     await _assert_the_refund_s_own_request_is_linked(observed, refund.headers["request-id"])
 

@@ -64,23 +64,19 @@ _WHOLE = [
     " capture, platform fee 3.20 USD).",
     "plan: Step 0: 100.00 USD by card, at simulated.",
     "plan: Step 0: simulated is kept: number 1 in order (order).",
-    "orchestrator: Attempt 1 was committed before anyone was asked: authorize 100.00 USD at"
-    " simulated.",
+    "orchestrator: Attempt 1 was committed before anyone was asked: authorize and capture"
+    " 100.00 USD at simulated.",
     "processor: Attempt 1: simulated was asked to authorize, and within 0 ms: it succeeded with"
     " 100.00 USD, as sim_….",
     "orchestrator: The payment went from CONFIRMING to AUTHORIZED, because of attempt 1.",
-    "orchestrator: Attempt 2 was committed before anyone was asked: capture 100.00 USD at"
-    " simulated.",
-    "processor: Attempt 2: simulated was asked to capture, and within 0 ms: it succeeded with"
-    " 100.00 USD, as sim_….",
-    "orchestrator: The payment went from AUTHORIZED to CAPTURED, because of attempt 2.",
+    "orchestrator: The payment went from AUTHORIZED to CAPTURED, because of attempt 1.",
     "orchestrator: The capture of 100.00 USD is owed to the ledger, under the key"
     " capture:step_…: booked since.",
     "ledger: Booked under capture:step_…: processor:simulated:clearing -100.00 USD,"
     " merchant:mer_…:payable 96.80 USD, platform:fees 3.20 USD.",
     "orchestrator: A refund of 40.00 USD was asked for: Broken.",
-    "orchestrator: Attempt 3 was committed before anyone was asked: refund 40.00 USD at simulated.",
-    "processor: Attempt 3: simulated was asked to refund, and within 0 ms: it succeeded with"
+    "orchestrator: Attempt 2 was committed before anyone was asked: refund 40.00 USD at simulated.",
+    "processor: Attempt 2: simulated was asked to refund, and within 0 ms: it succeeded with"
     " 40.00 USD, as simre_….",
     "orchestrator: The refund of 40.00 USD was paid out; 1.28 USD of the fee went back with it.",
     "orchestrator: The refund of 40.00 USD is owed to the ledger, under the key refund:rep_…:"
@@ -114,7 +110,7 @@ async def test_a_payment_is_told_from_the_raw_field_to_the_journal(house: House)
     assert (story.context, story.plan) == (order.context, order.plan)
     states = [PaymentState.Name(each.to_state)[14:] for each in story.transitions]
     assert states == ["CREATED", "CONFIRMING", "AUTHORIZED", "CAPTURED"]
-    assert [each.attempt.operation for each in story.attempts] == [AUTHORIZE, CAPTURE, REFUND]
+    assert [each.attempt.operation for each in story.attempts] == [AUTHORIZE, REFUND]
     assert [each.transaction_id for each in story.postings] == [
         each.id for each in story.ledger_transactions
     ]
@@ -285,7 +281,7 @@ async def test_a_ledger_that_is_away_leaves_the_rest_of_the_story(application_ur
         "ledger: The ledger cannot be asked now what it has booked: it is being moved."
     )
     assert "not booked yet after 1 try: it is being moved." in " ".join(told)
-    assert len(story.attempts) == 2
+    assert len(story.attempts) == 1
 
 
 async def test_a_manual_payment_tells_what_it_has_not_come_to(house: House) -> None:

@@ -134,7 +134,7 @@ async def test_a_ledger_that_is_away_leaves_the_payment_captured_and_the_posting
         assert posting["failure_reason"] == "SERVICE_UNAVAILABLE"
         await house.poster.post_due()
         assert len(ledger.asked) == 1, "it pauses before it tries again"
-        assert house.calls == ["Authorize", "Capture"]
+        assert house.calls == ["Authorize"]
     async with running_house(application_url, simulated(), books=False) as house:
         await house.rows(_DUE_NOW)
         await house.poster.post_due()

@@ -90,7 +90,7 @@ async def test_a_dispute_that_overtakes_the_capture_is_kept_until_it_is_known(
     await platform.settled()
     await platform.outside.mischief(paused=True)
     await platform.outside.strike(
-        "slow", "payment_intents.capture", when="after", delay_ms=2_500, count=1
+        "slow", "payment_intents.confirm", when="after", delay_ms=2_500, count=1
     )
     known = await platform.outside.event_ids()
     disputed = order(10_000, payment_method="pm_card_createDispute")

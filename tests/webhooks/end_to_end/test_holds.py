@@ -79,10 +79,11 @@ async def test_a_customer_who_fails_to_authenticate_is_told_of_by_the_webhook_al
 async def test_a_capture_in_doubt_is_settled_by_the_webhook_alone(
     platform: Platform, shop: Shop
 ) -> None:
+    payment = await _held(shop)
     await platform.outside.mischief(paused=True)
     await platform.outside.strike("reply_lost", "payment_intents.capture")
     await platform.outside.strike("server_error", "payment_intents.retrieve")
-    payment = (await shop.post("/payments", order(10_000))).body
+    await shop.post(f"/payments/{payment['id']}/capture")
     await platform.until(shop, payment, status="authorized", in_doubt=True)
     await platform.outside.mischief()
     await platform.until(shop, payment, status="captured", in_doubt=False)
@@ -93,9 +94,10 @@ async def test_a_capture_in_doubt_is_settled_by_the_webhook_alone(
 async def test_a_capture_in_doubt_whose_hold_is_canceled_has_failed(
     platform: Platform, shop: Shop
 ) -> None:
+    payment = await _held(shop)
     await platform.outside.strike("reset", "payment_intents.capture")
     await platform.outside.strike("server_error", "payment_intents.retrieve")
-    payment = (await shop.post("/payments", order(10_000))).body
+    await shop.post(f"/payments/{payment['id']}/capture")
     await platform.until(shop, payment, status="authorized", in_doubt=True)
     await platform.at_processor(payment, "cancel")
     voided = await platform.until(shop, payment, status="voided", in_doubt=False)
@@ -205,9 +207,8 @@ async def test_money_taken_after_the_payment_failed_goes_back_and_is_booked_both
     payment = await _waiting(shop)
     await _decide(payment, "fail")
     await platform.until(shop, payment, status="failed")
-    # The customer tries another card on a page of the processor's, and somebody takes it.
+    # The customer tries another card on a page of the processor's, and it is taken at once.
     await platform.at_processor(payment, "confirm", payment_method="pm_card_visa")
-    await platform.at_processor(payment, "capture")
     hold = await platform.hold_id(payment)
 
     async def is_returned() -> bool:
