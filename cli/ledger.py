@@ -21,6 +21,7 @@ from payments.ledger.v1.transaction_pb2 import EntryDraft, Transaction
 from rich.console import Console
 from rich.progress import Progress
 
+from cli.amounts import typed_amount
 from cli.client import as_json, call, client_options, new_key, print_json
 from cli.paging import page_options, tell_more
 from cli.tables import amount_text, moment
@@ -248,7 +249,4 @@ def _entry(text: str, currency: money.Currency) -> EntryDraft:
     account, equals, amount = text.rpartition("=")
     if not equals:
         raise click.BadParameter(f"{text!r} is not ACCOUNT=AMOUNT, such as MERCHANT=9.70")
-    parsed = money.Money.parse(amount, currency)
-    return EntryDraft(
-        account=account, amount=Money(amount_minor=parsed.amount_minor, currency=currency.code)
-    )
+    return EntryDraft(account=account, amount=typed_amount(amount, currency))

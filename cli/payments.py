@@ -15,10 +15,11 @@ from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
 from payments.orchestrator.v1.posting_pb2 import PostingState
 from payments.result.v1.composite_result_pb2 import StepResult, StepState
 
+from cli.amounts import typed_amount
 from cli.client import as_json, call, client_options, new_key, print_json
 from cli.paging import page_options, tell_page
 from cli.tables import amount_text, moment, phrase
-from services.kernel.money import Currency, Money
+from services.kernel.money import Currency
 
 _STATES: Final = tuple(PaymentState.keys()[1:])
 _POSTING_STATES: Final = tuple(PostingState.keys()[1:])
@@ -165,8 +166,7 @@ def wanted_amount(text: str | None, payment: Payment) -> MoneyMessage | None:
     """An amount in the payment's currency; None for all there is."""
     if text is None:
         return None
-    amount = Money.parse(text, Currency(payment.amount.currency))
-    return MoneyMessage(amount_minor=amount.amount_minor, currency=amount.currency.code)
+    return typed_amount(text, Currency(payment.amount.currency))
 
 
 def tell_payment(payment: Payment, output: str) -> None:

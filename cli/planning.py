@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import click
 from payments.core.v1.core_request_context_pb2 import CoreRequestContext
-from payments.core.v1.money_pb2 import Money as MoneyMessage
 from payments.core.v1.payment_method_pb2 import CardNetwork, PaymentInstrument, PaymentMethod
 from payments.core.v1.payment_terms_pb2 import CaptureMethod
 from payments.plan.v1.payment_plan_pb2 import CANDIDATE_VERDICT_KEPT, PaymentPlan
 
+from cli.amounts import typed_payment
 from cli.client import new_key
 from cli.tables import amount_text
 from services.kernel.ids import RequestId
-from services.kernel.money import Currency, Money
+from services.kernel.money import Currency
 
 _METHODS: Final = ("card", "apple_pay")
 _NETWORKS: Final = tuple(
@@ -59,13 +59,12 @@ class Wish:
 
     def request(self, amount: str, merchant_id: str, key: str | None) -> CoreRequestContext:
         """The request that a merchant would make of it, received now."""
-        asked = Money.parse(amount, Currency(self.currency))
         request = CoreRequestContext(
             request_id=RequestId.new(),
             merchant_id=merchant_id,
             idempotency_key=key or new_key(),
             idempotency_key_generated=key is None,
-            amount=MoneyMessage(amount_minor=asked.amount_minor, currency=asked.currency.code),
+            amount=typed_payment(amount, Currency(self.currency)),
             instrument=PaymentInstrument(
                 method=PaymentMethod.Value(f"PAYMENT_METHOD_{self.method.upper()}"),
                 token=self.token,

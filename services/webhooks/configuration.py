@@ -5,8 +5,8 @@ between them. With PROCESSORS_FILE each processor's options say where its accoun
 
     options = { api_key_env = "STRIPE_API_KEY_EU", webhook_secret_file = "/run/secrets/stripe_eu" }
 
-Processors that have a secret in common share an account. A file is read again every second while
-deliveries come in, so that a secret is added or taken away without a restart.
+Processors that have a secret or an API key in common share an account. A file is read again every
+second while deliveries come in, so that a secret is added or taken away without a restart.
 """
 
 import logging
@@ -25,6 +25,7 @@ from services.runtime.settings import Settings, SettingsError
 from services.webhooks.domain.signature import Account
 
 _ADAPTER: Final = "stripe"
+_KEY: Final = "STRIPE_API_KEY"
 _SECRET: Final = "STRIPE_WEBHOOK_SECRET"  # noqa: S105 -- the name of a variable
 _IMPLIED: Final = ("stripe", "apple_pay")
 _SHAPE: Final = re.compile(r"[\x21-\x7e]{8,512}")
@@ -34,9 +35,13 @@ _log = logging.getLogger(__name__)
 
 
 class _Options(BaseModel):
-    """Of a processor's options, those that are about webhooks."""
+    """Of a processor's options, those that are about webhooks, and those that name its account."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    api_key_env: str | None = None
+    api_key_file: Path | None = None
+    base_url: str | None = None
 
     webhook_secret_env: str | None = None
     webhook_secret_file: Path | None = None
@@ -53,9 +58,11 @@ class _Entry(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """A processor, and the place where its account's secrets are."""
+    """A processor, what opens its account, and the place where that account's secrets are."""
 
     processor_id: str
+    opener: str
+    """Where its API key is and whom it is shown to: those who agree read one list of events."""
     place: str
     read: Callable[[], str]
 
@@ -74,8 +81,15 @@ class Keyring:
         return [account for account in self._current() if account.adapter == adapter]
 
     def names(self) -> Sequence[str]:
-        """The processor that names each account."""
-        return [account.name for account in self._current()]
+        """A processor for each list of events that there is to read.
+
+        Not one for each account: who signs with one secret for several, as a platform may for those
+        connected to it, still lists what happened in each of them apart.
+        """
+        first: dict[str, str] = {}
+        for holder in self._holders:
+            first.setdefault(holder.opener, holder.processor_id)
+        return tuple(first.values())
 
     def sharers(self, processor_id: str) -> Sequence[str]:
         """The processors that share an account with this one, itself first."""
@@ -103,7 +117,7 @@ def open_keyring(
         return Keyring(_listed(settings.processors_file, environment), clock)
     secrets = environment.get(_SECRET, "")
     implied = _IMPLIED if secrets else ()
-    return Keyring([_Holder(name, _SECRET, lambda: secrets) for name in implied], clock)
+    return Keyring([_Holder(name, _KEY, _SECRET, lambda: secrets) for name in implied], clock)
 
 
 def _listed(file: Path, environment: Mapping[str, str]) -> Sequence[_Holder]:
@@ -127,26 +141,35 @@ def _holder(entry: _Entry, environment: Mapping[str, str]) -> _Holder | None:
         raise SettingsError(
             f"processor {entry.id}: say webhook_secret_env or webhook_secret_file, and not both"
         )
+    opener = _opener(entry)
     if variable is not None:
-        return _Holder(entry.id, variable, lambda: environment.get(variable, ""))
-    return None if file is None else _Holder(entry.id, str(file), file.read_text)
+        return _Holder(entry.id, opener, variable, lambda: environment.get(variable, ""))
+    return None if file is None else _Holder(entry.id, opener, str(file), file.read_text)
+
+
+def _opener(entry: _Entry) -> str:
+    options = entry.options
+    key = options.api_key_env or options.api_key_file
+    return entry.id if key is None else f"{key} at {options.base_url or 'its own address'}"
 
 
 def _accounts(holders: Sequence[_Holder]) -> Sequence[Account]:
-    """Processors that have a secret in common, together."""
-    accounts: list[Account] = []
+    """Processors that have a secret or a key in common, together."""
+    accounts: list[tuple[Account, frozenset[str]]] = []
     for holder in holders:
         processor_ids: tuple[str, ...] = (holder.processor_id,)
         secrets = _secrets(holder)
+        openers = frozenset({holder.opener})
         apart = []
-        for account in accounts:
-            if set(account.secrets).isdisjoint(secrets):
-                apart.append(account)
+        for account, others in accounts:
+            if set(account.secrets).isdisjoint(secrets) and others.isdisjoint(openers):
+                apart.append((account, others))
                 continue
             processor_ids = (*account.processor_ids, *processor_ids)
             secrets = tuple(dict.fromkeys((*account.secrets, *secrets)))
-        accounts = [*apart, Account(_ADAPTER, processor_ids, secrets)]
-    return accounts
+            openers |= others
+        accounts = [*apart, (Account(_ADAPTER, processor_ids, secrets), openers)]
+    return [account for account, _ in accounts]
 
 
 def _secrets(holder: _Holder) -> tuple[bytes, ...]:

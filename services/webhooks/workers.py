@@ -128,7 +128,7 @@ class Compares(Protocol):
 
 
 class Accounts(Protocol):
-    """The accounts whose lists are compared, by the processor that names each."""
+    """The lists that are compared, by a processor that reads each."""
 
     def names(self) -> Sequence[str]: ...
 

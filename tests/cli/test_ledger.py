@@ -52,14 +52,15 @@ def test_a_refusal_is_one_line_and_exit_code_1(cli: Cli) -> None:
     unbalanced = cli("ledger", "post", "pay_1", "A=-1.00", "B=0.99")
     assert unbalanced.returncode == 1
     assert unbalanced.stderr == "payment-cli: the entries do not sum to zero: USD -1\n"
-    too_fine = cli("ledger", "post", "pay_1", "A=-1.001", "B=1.001")
-    assert (too_fine.returncode, len(too_fine.stderr.splitlines())) == (1, 1)
     unknown = cli("ledger", "show", "ltx_019aa5a0000070008000000000000000")
     assert unknown.returncode == 1
     assert "there is no transaction" in unknown.stderr
 
 
 def test_a_command_that_makes_no_sense_is_exit_code_2(cli: Cli) -> None:
+    too_fine = cli("ledger", "post", "pay_1", "A=-1.001", "B=1.001")
+    assert too_fine.returncode == 2
+    assert "'-1.001' is no amount of USD: write it like 125.00" in too_fine.stderr
     assert cli("ledger", "post", "pay_1", "A").returncode == 2
     assert cli("ledger", "nonsense").returncode == 2
 

@@ -113,10 +113,11 @@ def test_paying_again_under_a_key_pays_once(cli: Cli, merchant: MerchantId) -> N
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (("12.505",), 1),
+        (("12.505",), 2),
+        (("12,50",), 2),
         (("12.50", "--currency", "XYZ"), 1),
         (("-1", "--currency", "USD"), 2),
-        (("0",), 1),
+        (("0",), 2),
         (("12.50", "--metadata", "nonsense"), 2),
         (("12.50", "--method", "cheque"), 2),
     ],
@@ -128,6 +129,22 @@ def test_what_cannot_be_asked_for_is_refused_in_a_line(
     assert finished.exit_code == code
     assert "Traceback" not in finished.stderr
     assert finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "currency", "said"),
+    [
+        ("12,50", "USD", "'12,50' is no amount of USD: write it like 125.00"),
+        ("1.5", "JPY", "'1.5' is no amount of JPY: write it like 12500"),
+        ("0", "USD", "'0' cannot be paid: an amount is above zero"),
+    ],
+)
+def test_an_amount_that_cannot_be_is_told_with_one_that_can(
+    cli: Cli, merchant: MerchantId, typed: str, currency: str, said: str
+) -> None:
+    finished = cli("pay", typed, "--merchant", merchant, "--currency", currency)
+    assert finished.exit_code == 2
+    assert said in finished.stderr
 
 
 def test_what_waits_for_its_customer_says_where_to_go(cli: Cli, merchant: MerchantId) -> None:

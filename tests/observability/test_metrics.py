@@ -92,7 +92,7 @@ async def test_labels_are_bounded_whatever_is_sent(observed: Observed) -> None:
     for path in ("/api/v1/payments/4242424242424242", "/4242424242424242"):
         assert (await http.get(path)).status_code in (401, 404)
     page = await observed.metrics()
-    assert "4242" not in page
+    assert "42424242" not in page.replace(" ", "")
     assert 'method="OTHER",route="unmatched",status="405"' in page
     assert "BREW" not in page
     assert {

@@ -1,6 +1,6 @@
 """Words that the database cannot keep: a caller's are refused, a processor's kept without them."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from payments.core.v1.operation_pb2 import Operation
@@ -19,6 +19,8 @@ from tests.orchestrator.orders import about, execution, succeeded
 from tests.orchestrator.test_hearing_door import telling
 from tests.orchestrator.test_payment import NOW, captured
 from tests.router.attempts import failed
+
+_CARD: Final = "4242424242424242"
 
 
 @pytest.mark.parametrize("reason", ["a\0b", "x" * 1_001, "card 4242-4242-4242-4242"])
@@ -43,6 +45,20 @@ async def test_a_key_that_holds_a_card_number_is_refused_and_nothing_is_written(
     assert refused.value.reason is Reason.CARD_NUMBER_PRESENT
     assert "4242" not in refused.value.message
     assert await house.rows("select from payments.idempotency") == []
+
+
+@pytest.mark.parametrize("place", ["request", "plan"])
+async def test_a_token_that_is_a_card_number_is_refused_and_nothing_is_written(
+    house: House, place: str
+) -> None:
+    order = execution()
+    there = order.context if place == "request" else order.plan.steps[0]
+    there.instrument.token = _CARD
+    with pytest.raises(InvalidArgument) as refused, typed_errors():
+        await house.execute(order)
+    assert refused.value.reason is Reason.CARD_NUMBER_PRESENT
+    assert refused.value.violations[0].field.endswith("instrument.token")
+    assert await house.rows("select from payments.payments") == []
 
 
 async def test_a_processors_word_never_keeps_a_payment_from_being_saved(

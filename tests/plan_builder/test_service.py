@@ -119,6 +119,10 @@ async def test_when_no_candidate_is_left_the_caller_hears_of_every_rejection(
     [
         ({"instrument": {"token": "pm_card_visa"}}, Reason.METHOD_UNKNOWN),
         ({"steps": [{"instrument": {}}]}, Reason.METHOD_UNKNOWN),
+        (
+            {"instrument": {"method": "PAYMENT_METHOD_CARD", "token": "4242424242424242"}},
+            Reason.CARD_NUMBER_PRESENT,
+        ),
         ({"amount": {"amount_minor": 5, "currency": "XYZ"}}, Reason.CURRENCY_UNKNOWN),
         ({"amount": {"amount_minor": 0, "currency": "USD"}}, Reason.INVALID_ARGUMENT),
         ({"amount": None}, Reason.CURRENCY_UNKNOWN),

@@ -136,7 +136,7 @@ def test_card_data_is_masked_wherever_it_stands(
 ) -> None:
     structlog.get_logger().error("refused", **words)
     written = stream.getvalue()
-    assert "4242" not in written
+    assert "42424242" not in written.replace(" ", "")
     assert '"123"' not in written
     assert "[" in written
 
@@ -156,7 +156,7 @@ def test_card_number_in_an_event_or_traceback_is_masked(stream: io.StringIO) -> 
         assert "Traceback" in line["exception"]
         assert "[card number]" in line["exception"]
         assert line["event"] == "refused [card number]"
-    assert "4242" not in stream.getvalue()
+    assert "42424242" not in stream.getvalue().replace(" ", "")
 
 
 class Unspeakable:

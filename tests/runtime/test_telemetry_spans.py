@@ -66,7 +66,7 @@ def test_span_holds_no_card_number_whatever_fails_under_it() -> None:
     with pytest.raises(ValueError, match="bad card"):
         Context().run(work)
     (span,) = exporter.get_finished_spans()
-    assert "4242" not in span.to_json()
+    assert "42424242" not in span.to_json().replace(" ", "")
     assert '"123"' not in span.to_json()
     assert span.status.description == "ValueError"
     assert span.attributes is not None

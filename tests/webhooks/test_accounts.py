@@ -43,7 +43,7 @@ def test_the_environment_implies_one_account_that_two_processors_share() -> None
 def test_without_a_secret_there_is_no_account() -> None:
     ring = open_keyring(load_settings(), _CLOCK, {})
     assert ring.accounts("stripe") == []
-    assert ring.names() == []
+    assert ring.names() == ()
 
 
 def test_each_account_has_its_own_secrets(tmp_path: Path) -> None:
@@ -56,12 +56,35 @@ def test_each_account_has_its_own_secrets(tmp_path: Path) -> None:
         + '[[processors]]\nid = "simulated"\nadapter = "simulated"\n'
     )
     ring = keyring(text, tmp_path, {"US": SECRET})
-    assert ring.names() == ["stripe_us", "stripe_eu"]
     us, eu = ring.accounts("stripe")
     assert us.secrets == (SECRET.encode(),)
     assert eu.processor_ids == ("stripe_eu", "wallet_eu")
     assert eu.secrets == (OTHER_SECRET.encode(), b"whsec_before_that")
     assert ring.sharers("simulated") == ("simulated",)
+
+
+def test_each_list_of_events_is_read_once_whoever_shares_a_secret(tmp_path: Path) -> None:
+    signed = 'webhook_secret_env = "SECRET", api_key_env'
+    text = (
+        table("stripe_us", f'{signed} = "US"')
+        + table("stripe_eu", f'{signed} = "EU"')
+        + table("wallet_eu", f'{signed} = "EU"')
+        + table("stripe_eu_elsewhere", f'{signed} = "EU", base_url = "http://127.0.0.1:1"')
+    )
+    ring = keyring(text, tmp_path, {"SECRET": SECRET})
+    assert len(ring.accounts("stripe")) == 1
+    assert ring.names() == ("stripe_us", "stripe_eu", "stripe_eu_elsewhere")
+
+
+def test_one_key_is_one_account_with_as_many_secrets_as_it_signs_with(tmp_path: Path) -> None:
+    text = table("card", 'webhook_secret_env = "A", api_key_file = "key"') + table(
+        "wallet", 'webhook_secret_env = "B", api_key_file = "key"'
+    )
+    ring = keyring(text, tmp_path, {"A": SECRET, "B": OTHER_SECRET})
+    (account,) = ring.accounts("stripe")
+    assert account.secrets == (SECRET.encode(), OTHER_SECRET.encode())
+    assert ring.sharers("wallet") == ("wallet", "card")
+    assert ring.names() == ("card",)
 
 
 def test_a_secret_is_never_shown(tmp_path: Path) -> None:

@@ -135,7 +135,8 @@ def instrument_from(path: str, message: payment_method_pb2.PaymentInstrument) ->
             f"{path}.method", "method.known", "names no method", reason=Reason.METHOD_UNKNOWN
         )
     network = choice(f"{path}.network", message.network, NETWORKS)
-    return PaymentInstrument(method, message.token or None, network)
+    token = without_card_number(f"{path}.token", message.token)
+    return PaymentInstrument(method, token or None, network)
 
 
 def instrument_message(instrument: PaymentInstrument) -> payment_method_pb2.PaymentInstrument:

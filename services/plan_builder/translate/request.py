@@ -15,6 +15,7 @@ from services.kernel.context import (
 )
 from services.kernel.errors import FieldViolation, InvalidArgument, Reason
 from services.kernel.ids import ApiKeyId, MerchantId, RequestId
+from services.kernel.redaction import find_card_numbers
 from services.plan_builder.translate.words import (
     CAPTURE_METHODS,
     METHODS,
@@ -76,6 +77,13 @@ def _instrument_from(path: str, message: payment_method_pb2.PaymentInstrument) -
             violations=[FieldViolation(f"{path}.method", "method.known", "names no method")],
         )
     network = choice(f"{path}.network", message.network, NETWORKS)
+    if find_card_numbers(message.token):
+        # A plan is kept with its payment, and a card's number may not be.
+        raise InvalidArgument(
+            "a card number is no token",
+            reason=Reason.CARD_NUMBER_PRESENT,
+            violations=[FieldViolation(f"{path}.token", "text.card_number", "holds a card number")],
+        )
     return PaymentInstrument(method, message.token or None, network)
 
 

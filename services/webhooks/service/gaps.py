@@ -23,7 +23,7 @@ class Calls(Protocol):
 
 
 class Accounts(Protocol):
-    """The accounts that tell us things, by the processor that names each."""
+    """The lists of events that there are, by a processor that reads each."""
 
     def names(self) -> Sequence[str]: ...
 
