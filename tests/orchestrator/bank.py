@@ -1,6 +1,6 @@
 """A processor that remembers what it did: the truth that a payment must come to agree with."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from services.kernel.outcome import ErrorCode, Outcome
@@ -37,6 +37,8 @@ class Bank:
 
     holds: dict[str, Hold] = field(default_factory=dict)
     answers: dict[str, Execution] = field(default_factory=dict)
+    takes_at_once: bool = False
+    """Whether what is approved is taken with its hold."""
 
     def perform(self, attempt: Attempt, mood: Mood) -> Execution:
         """Carry an order out, unless that was done before."""
@@ -75,8 +77,12 @@ class Bank:
             case Operation.AUTHORIZE, Mood.CHALLENGE:
                 return Execution(Outcome.REQUIRES_ACTION, reference=reference, redirect=REDIRECT)
             case Operation.AUTHORIZE, Mood.APPROVE | Mood.TAKE_ON:
-                self.holds[reference] = Hold(attempt.amount.amount_minor)
-                return Execution(Outcome.SUCCEEDED, reference=reference)
+                amount = attempt.amount.amount_minor
+                taken = amount if self.takes_at_once else 0
+                self.holds[reference] = Hold(amount, captured=taken, is_open=not taken)
+                return Execution(
+                    Outcome.SUCCEEDED, reference=reference, captured=self.takes_at_once
+                )
             case Operation.REFUND, Mood.TAKE_ON:
                 return Execution(Outcome.PENDING, reference=f"re_{attempt.id[4:]}")
             case _, Mood.DECLINE:
@@ -97,6 +103,11 @@ class Bank:
                 self.holds[attempt.hold] = Hold(0, is_open=False)
             case Operation.VOID if hold is not None and hold.is_open:
                 hold.is_open = False
+            case Operation.VOID:
+                return replace(refused, captured=bool(hold and hold.captured))
+            case Operation.CAPTURE if hold is not None and amount == hold.captured:
+                # It was taken with its hold.
+                pass
             case Operation.CAPTURE if hold is not None and hold.is_open and amount <= hold.amount:
                 hold.captured, hold.is_open = amount, False
             case Operation.REFUND if hold is not None and amount <= hold.captured - hold.refunded:

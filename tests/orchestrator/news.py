@@ -89,6 +89,12 @@ class Story:
         for attempt in self.payment.to_send:
             self._settle(attempt, outcome, "answer")
 
+    def take(self) -> None:
+        """The authorization is answered, with the amount taken."""
+        taken = Execution(Outcome.SUCCEEDED, HOLD, captured=True)
+        self.payment.settle(self.first.id, taken, NOW)
+        self.save()
+
     def finish(self) -> None:
         """Everything is answered or looked up, until nothing is under way."""
         while under_way := [each for each in self.payment.attempts if not each.is_settled]:

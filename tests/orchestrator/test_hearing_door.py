@@ -157,7 +157,8 @@ async def test_a_hundred_at_once_in_any_order_while_the_answer_is_out_come_to_th
         firsts = [each for each in told if not each.replayed]
         assert len(firsts) == len(_STORY) == await house.count("applied_events")
         rows = await house.rows("select operation from payments.attempts order by number")
-        assert [row["operation"] for row in rows] == ["authorize", "capture"]
+        # An event that tells of the whole amount may be quicker than the capture of the hold.
+        assert [row["operation"] for row in rows] in (["authorize"], ["authorize", "capture"])
         assert processors.count(CAPTURE) <= 1
         kinds = await house.rows("select kind from payments.postings")
         assert Counter(row["kind"] for row in kinds) == {

@@ -55,8 +55,11 @@ class Histories(RuleBasedStateMachine):
         is_split=st.booleans(),
         policy=st.sampled_from(SplitPolicy),
         capture=st.sampled_from(CaptureMethod),
+        takes_at_once=st.booleans(),
     )
-    def begin(self, is_split: bool, policy: SplitPolicy, capture: CaptureMethod) -> None:
+    def begin(
+        self, is_split: bool, policy: SplitPolicy, capture: CaptureMethod, takes_at_once: bool
+    ) -> None:
         steps: dict[str, Any] = {"steps": (part(APPLE_PAY, 6_000), part(CARD))} if is_split else {}
         order = execution(
             processors=("simulated", "backup"),
@@ -68,7 +71,7 @@ class Histories(RuleBasedStateMachine):
             step.instrument.token = "pm_card_visa"  # noqa: S105 -- a test token's public name
         request, plan = order_from_request(order)
         self.now = NOW
-        self.bank = Bank()
+        self.bank = Bank(takes_at_once=takes_at_once and plan.takes_at_once)
         self.postings: list[Posting] = []
         self.payment = Payment.create(request, self.now)
         self.payment.confirm(plan, self.now)

@@ -33,6 +33,7 @@ from tests.processor.house import House
 # Faults strike where money would move; creating an unconfirmed intent moves none.
 _SANDBOX_OPERATIONS = {
     "authorize": "payment_intents.confirm",
+    "charge": "payment_intents.confirm",
     "capture": "payment_intents.capture",
     "void": "payment_intents.cancel",
     "refund": "refunds.create",
@@ -64,6 +65,7 @@ class ScriptedFaults:
         return ordered.pop(0) if ordered else None
 
     async def strike(self, operation: str, fault: str, count: int = 1) -> None:
+        operation = "authorize" if operation == "charge" else operation
         self._ordered[operation] += [Fault(fault)] * count
 
 

@@ -51,7 +51,12 @@ class House:
         key_expires_in: timedelta = timedelta(hours=24),
         **more: Any,
     ) -> attempt_pb2.Attempt:
-        """A new attempt; it is not carried out yet."""
+        """A new attempt, not carried out yet; to charge is to take the amount with its hold."""
+        if operation == "charge":
+            return self.attempt(
+                "authorize", amount_minor, currency=currency, card=card, capture_at_once=True,
+                key_expires_in=key_expires_in, **more,
+            )  # fmt: skip
         message = attempt_pb2.Attempt(
             id=AttemptId.new(),
             payment_id=self.payment_id,
@@ -123,8 +128,8 @@ class House:
     async def prepared(self, operation: str) -> attempt_pb2.Attempt:
         """An attempt that would succeed: with a hold to capture or void, a capture to refund."""
         match operation:
-            case "authorize":
-                return self.attempt("authorize")
+            case "authorize" | "charge":
+                return self.attempt(operation)
             case "refund":
                 return self.attempt("refund", 500, hold=await self.captured())
             case _:

@@ -15,7 +15,7 @@ from services.kernel.errors import InvalidArgument, NotFound, Reason
 from services.runtime.rpc import typed_errors
 from tests.processor.house import House, error_code, event_type, outcome
 
-MONEY_OPERATIONS = ("authorize", "capture", "void", "refund")
+MONEY_OPERATIONS = ("authorize", "charge", "capture", "void", "refund")
 
 DECLINES = [
     ("pm_card_visa_chargeDeclined", "DECLINED", "generic_decline"),
@@ -339,6 +339,7 @@ async def test_the_processor_says_what_it_takes(house: House) -> None:
 
 _FACTS = {
     "authorize": "AUTHORIZED",
+    "charge": "CAPTURED",
     "capture": "CAPTURED",
     "void": "CANCELED",
     "refund": "REFUND_SUCCEEDED",

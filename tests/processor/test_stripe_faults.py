@@ -186,11 +186,12 @@ async def test_a_key_that_opens_no_account_fails_without_blaming_the_card(
         assert outcome(await house.lookup(house.attempt("authorize"))) == "UNKNOWN"
 
 
+@pytest.mark.parametrize("operation", ["authorize", "charge"])
 @pytest.mark.parametrize(("button", "expected"), [("complete", "SUCCEEDED"), ("fail", "FAILED")])
 async def test_an_authentication_ends_at_the_customers_page(
-    stripe_house: House, button: str, expected: str
+    stripe_house: House, button: str, expected: str, operation: str
 ) -> None:
-    attempt = stripe_house.attempt("authorize", card="pm_card_threeDSecure2Required")
+    attempt = stripe_house.attempt(operation, card="pm_card_threeDSecure2Required")
     waiting = await stripe_house.send(attempt)
     assert outcome(await stripe_house.lookup(attempt)) == "REQUIRES_ACTION"
     async with httpx.AsyncClient() as browser:
@@ -199,6 +200,7 @@ async def test_an_authentication_ends_at_the_customers_page(
         assert answer.status_code == 303, answer.text
     found = await stripe_house.lookup(attempt)
     assert outcome(found) == expected
+    assert found.captured is (expected == "SUCCEEDED" and operation == "charge")
     if expected == "FAILED":
         assert error_code(found) == "AUTHENTICATION_REQUIRED"
 

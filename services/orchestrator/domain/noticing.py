@@ -86,7 +86,10 @@ class Noticing(Reimbursing):
         if hold.state is AttemptState.FAILED:
             return self._taken_late(hold, reference, amount, now)
         if not hold.is_settled:
-            self._settle_as(hold, Outcome.SUCCEEDED, event, now)
+            is_whole = amount == hold.amount
+            self._settle_as(hold, Outcome.SUCCEEDED, event, now, captured=is_whole)
+            if is_whole and self._steps[hold.step_id].is_taken:
+                return Heard(Disposition.APPLIED, f"{amount} was captured with its hold")
         return self._taken(hold, reference, amount, now)
 
     def _taken(self, hold: Attempt, reference: str, amount: Money, now: datetime) -> Heard:
@@ -193,9 +196,16 @@ class Noticing(Reimbursing):
             self._go_on(now)
 
     def _settle_as(
-        self, attempt: Attempt, outcome: Outcome, event: ProcessorEvent, now: datetime
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        event: ProcessorEvent,
+        now: datetime,
+        *,
+        captured: bool = False,
     ) -> None:
-        self.settle(attempt.id, _execution(outcome, attempt, event), now, "webhook")
+        told = replace(_execution(outcome, attempt, event), captured=captured)
+        self.settle(attempt.id, told, now, "webhook")
 
     def _unsettled(self, operation: Operation, hold: str | None) -> Attempt | None:
         """What is under way with a hold."""

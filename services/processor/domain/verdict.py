@@ -211,7 +211,7 @@ def _misfit(attempt: Attempt, verdict: Verdict) -> str | None:
         return "the customer is to act, and the answer names no page"
     if not is_failure and verdict.reference is None:
         return "the answer has no id"
-    if verdict.captured and not attempt.capture_at_once:
+    if verdict.captured and not (is_failure or attempt.capture_at_once):
         return "asked to hold, the answer has taken it"
     return _echo_misfit(attempt, verdict.echo)
 

@@ -13,6 +13,7 @@ _PLAN: Final = f"{_DOMAIN}/plan.py"
 _PAYMENT_TESTS: Final = "tests/orchestrator/test_payment.py"
 _HOLDS: Final = "tests/orchestrator/test_hearing_holds.py"
 _ORDERS: Final = "tests/orchestrator/test_life_cycle.py"
+_AT_ONCE: Final = "tests/orchestrator/test_taking_at_once.py"
 
 GUARDS: Final = (
     Guard(
@@ -208,6 +209,42 @@ GUARDS: Final = (
             "tests/orchestrator/test_hearing_orders.py"
             "::test_every_order_comes_to_the_same_told_once_or_twice_or_all_over",
         ),
+    ),
+    Guard(
+        "taken-at-once-if-asked",
+        "A hold counts as taken by its own answer only where it was to be taken with it.",
+        (
+            Cut(
+                f"{_DOMAIN}/authorizing.py",
+                "if execution.captured and self.plan.takes_at_once:",
+                "if execution.captured:",
+            ),
+        ),
+        (f"{_AT_ONCE}::test_what_has_something_to_wait_for_is_only_held",),
+    ),
+    Guard(
+        "late-taking-is-refunded",
+        "What was taken too late is refunded; a void would leave it taken.",
+        (
+            Cut(
+                _SETTLING,
+                "                taken = execution.captured\n",
+                "                taken = False\n",
+            ),
+        ),
+        (f"{_AT_ONCE}::test_what_was_taken_after_it_had_failed_is_returned_once",),
+    ),
+    Guard(
+        "withdrawn-too-late-is-refunded",
+        "What was taken before it could be withdrawn is refunded.",
+        (
+            Cut(
+                _SETTLING,
+                "        if execution.captured and void.hold is not None:",
+                "        if False:",
+            ),
+        ),
+        (f"{_AT_ONCE}::test_a_customer_who_was_quicker_than_the_void_is_given_it_back",),
     ),
     Guard(
         "money-in-one-currency",

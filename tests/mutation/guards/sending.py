@@ -122,6 +122,20 @@ GUARDS: Final = (
         (_MISFITS,),
     ),
     Guard(
+        "answer-of-what-was-asked",
+        "An answer that has taken what was to be held is no success.",
+        (
+            Cut(
+                _VERDICT,
+                "    if verdict.captured and not (is_failure or attempt.capture_at_once):",
+                "    if False:",
+            ),
+        ),
+        (
+            "tests/processor/test_charging.py::test_an_answer_that_took_what_was_to_be_held_is_unknown",
+        ),
+    ),
+    Guard(
         "answer-of-the-hold",
         "An answer about another hold is no success.",
         (

@@ -77,7 +77,10 @@ async def test_every_order_each_told_twice_comes_to_the_same_payment_and_ledger(
     await platform.outside.strike(
         "slow", "payment_intents.confirm", when="after", delay_ms=_ANSWER_MS, count=_PAYMENTS
     )
-    paying = [asyncio.create_task(shop.post("/payments", order(10_000, capture_method="manual"))) for _ in range(_PAYMENTS)]
+    paying = [
+        asyncio.create_task(shop.post("/payments", order(10_000, capture_method="manual")))
+        for _ in range(_PAYMENTS)
+    ]
     await asyncio.gather(*(_live_through(platform, hold) for hold in await _held(platform)))
     facts = await _facts(platform)
     assert [len(each) for each in facts] == [len(_FACTS)] * _PAYMENTS

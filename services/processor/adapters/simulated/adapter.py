@@ -45,6 +45,10 @@ class _Payment:
     keys: list[str] = field(default_factory=list)
     attempt_ids: list[str] = field(default_factory=list)
 
+    @property
+    def captured(self) -> Money:
+        return Money(self.captured_minor, self.authorization.amount.currency)
+
 
 class SimulatedAdapter:
     """One account at a processor that is not there."""
@@ -187,6 +191,9 @@ class SimulatedAdapter:
 
     def _capture(self, attempt: Attempt) -> Verdict:
         payment = self._payments.get(attempt.hold or "")
+        if payment and payment.captured == attempt.amount:
+            # It was taken already, with its hold or by another attempt.
+            return self._verdict(Outcome.SUCCEEDED, payment, attempt, payment.hold)
         if payment is None or payment.state is not EventType.AUTHORIZED:
             return _refused(payment, "not_held")
         if attempt.amount > payment.authorization.amount:
@@ -202,8 +209,10 @@ class SimulatedAdapter:
 
     def _void(self, attempt: Attempt) -> Verdict:
         payment = self._payments.get(attempt.hold or "")
-        if payment is None or payment.state is EventType.CAPTURED:
+        if payment is None:
             return _refused(payment, "not_held")
+        if payment.state is EventType.CAPTURED:
+            return replace(_refused(payment, "not_held"), captured=True)
         if payment.state is not EventType.CANCELED:
             payment.state = EventType.CANCELED
             self._note(payment, attempt, EventType.CANCELED)
