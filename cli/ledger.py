@@ -23,6 +23,7 @@ from rich.progress import Progress
 
 from cli.amounts import typed_amount
 from cli.client import as_json, call, client_options, new_key, print_json
+from cli.command_group import CommandGroup
 from cli.paging import page_options, tell_more
 from cli.tables import amount_text, moment
 from services.kernel import money
@@ -39,7 +40,7 @@ _STATES: Final = {
 }
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def ledger() -> None:
     """The double-entry journal of all money that moves."""
 
