@@ -27,7 +27,7 @@ from cli.command_group import CommandGroup
 from cli.paging import page_options, tell_more
 from cli.tables import amount_text, moment
 from services.kernel import money
-from services.kernel.errors import InvalidArgument
+from services.kernel.errors import InvalidArgument, NotFound
 
 NOT_INTACT: Final = 4
 _VERIFY_TIMEOUT_SECONDS: Final = 6 * 3600.0
@@ -180,7 +180,10 @@ def verify(context: click.Context, from_block: int, home: Path | None, output: s
                 completed=progress.blocks_checked if progress.blocks_total else 1,
             )
 
-        verdict = call(home, lambda channel: read_verdict(channel, request, show))
+        try:
+            verdict = call(home, lambda channel: read_verdict(channel, request, show))
+        except NotFound as error:
+            raise click.BadParameter(error.message, context, param_hint="--from-block") from error
     if output == "json":
         print_json(as_json(verdict))
     else:
