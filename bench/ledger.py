@@ -10,12 +10,10 @@ import asyncio
 import re
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -30,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import JSON_HELP, keep
+from bench.payments.serving import serving
 from services.kernel.clock import SystemClock
 from services.kernel.money import Currency, Money
 from services.ledger.domain.transaction import EntryDraft, TransactionDraft
@@ -42,7 +41,7 @@ from services.runtime.embedded_postgres.binaries import find_binaries
 from services.runtime.garbage import calm_garbage_collection
 from services.runtime.migrate import migrate
 from services.runtime.rpc import connect
-from services.runtime.run_file import NotRunning, RunFile
+from services.runtime.run_file import RunFile
 
 _LEGS = (("CUSTOMER", -1000), ("MERCHANT", 970), ("PLATFORM", 30))
 _BASELINE = "pgbench, 32 connections"
@@ -130,7 +129,7 @@ async def _measure(folder: Path, seconds: float, rounds: int) -> list[Figure]:
         figures = [_pgbench(folder, server, clients, seconds, rounds) for clients in (1, 8, 32)]
         figures.append(await _one_a_call(url, load, rounds))
         figures.append(await _in_process(url, load, rounds))
-        with _service(folder, url) as run:
+        with serving(folder, url, "ledger", log_level="error") as (run, _):
             figures.append(await _unary(run, load, rounds))
             figures.append(await _batches(run, load, rounds))
         return figures
@@ -232,31 +231,6 @@ def _pgbench(
         measured.append(_number(r"tps = ([\d.]+)", finished.stdout))
         retries += int(_number(r"total number of retries: (\d+)", finished.stdout))
     return _figure(f"pgbench, {clients} connections", measured, retries)
-
-
-@contextmanager
-def _service(folder: Path, url: str) -> Iterator[RunFile]:
-    home = folder / "service"
-    command = [
-        sys.executable, "-m", "cli", "serve", "ledger", "--home", str(home), "--grpc-port", "0",
-    ]  # fmt: skip
-    process = subprocess.Popen(  # noqa: S603
-        command, env={"DATABASE_URL": url, "LOG_LEVEL": "error"}, stdout=subprocess.DEVNULL
-    )
-    try:
-        yield _wait_for(home, process)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_for(home: Path, process: "subprocess.Popen[bytes]") -> RunFile:
-    while process.poll() is None:
-        try:
-            return RunFile.read(home)
-        except NotRunning:
-            time.sleep(0.05)
-    raise SystemExit("the ledger service did not start")
 
 
 _numbers = count()

@@ -12,6 +12,7 @@ from payments.config.v1.merchant_config_pb2 import MerchantConfig
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceStub
 
 from cli.client import as_json, call, client_options, new_key, print_json
+from cli.command_group import CommandGroup
 from cli.config_file import read_document, settings_in, version_in
 from cli.settings_yaml import dump, plain_from_message
 from cli.tables import moment
@@ -19,7 +20,7 @@ from cli.tables import moment
 _AUTHOR_KEY: Final = "x-author"
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def config() -> None:
     """How a merchant's payments are handled: versions that never change."""
 

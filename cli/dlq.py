@@ -11,6 +11,7 @@ from payments.events.v1.dead_letter_pb2 import DeadLetter, DeadLetterState
 from payments.events.v1.messaging_service_pb2_grpc import MessagingServiceStub
 
 from cli.client import as_json, call, client_options, new_key, print_json
+from cli.command_group import CommandGroup
 from cli.paging import page_options, tell_page
 from cli.tables import moment
 
@@ -22,7 +23,7 @@ _STATES: Final = {
 _COLUMNS: Final = ("dead letter", "died (UTC)", "consumer", "type", "key", "tries", "error")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def dlq() -> None:
     """Messages that a consumer gave up on: the dead letters."""
 

@@ -21,6 +21,7 @@ from payments.access.v1.api_key_pb2 import (
 )
 
 from cli.client import as_json, call, client_options, new_key, print_json
+from cli.command_group import CommandGroup
 from cli.paging import pages
 from cli.tables import moment, print_table, word
 
@@ -34,7 +35,7 @@ _idempotency_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def keys() -> None:
     """API keys: each is shown once, and known by its id and its ends from then on."""
 

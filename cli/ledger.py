@@ -23,10 +23,11 @@ from rich.progress import Progress
 
 from cli.amounts import typed_amount
 from cli.client import as_json, call, client_options, new_key, print_json
+from cli.command_group import CommandGroup
 from cli.paging import page_options, tell_more
 from cli.tables import amount_text, moment
 from services.kernel import money
-from services.kernel.errors import InvalidArgument
+from services.kernel.errors import InvalidArgument, NotFound
 
 NOT_INTACT: Final = 4
 _VERIFY_TIMEOUT_SECONDS: Final = 6 * 3600.0
@@ -39,7 +40,7 @@ _STATES: Final = {
 }
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def ledger() -> None:
     """The double-entry journal of all money that moves."""
 
@@ -179,7 +180,10 @@ def verify(context: click.Context, from_block: int, home: Path | None, output: s
                 completed=progress.blocks_checked if progress.blocks_total else 1,
             )
 
-        verdict = call(home, lambda channel: read_verdict(channel, request, show))
+        try:
+            verdict = call(home, lambda channel: read_verdict(channel, request, show))
+        except NotFound as error:
+            raise click.BadParameter(error.message, context, param_hint="--from-block") from error
     if output == "json":
         print_json(as_json(verdict))
     else:

@@ -1,7 +1,7 @@
 """payment-cli: the operator's commands. A refusal is one line on standard error, never a traceback.
 
-Exit codes: 0 done, 1 it could not be done, 2 the command or a setting is wrong, 3 drift: records
-differ, 4 the ledger was tampered with.
+Exit codes: 0 done, 1 it could not be done, 2 the command is wrong, or a file or a setting that it
+reads, 3 drift: records differ, 4 the ledger was tampered with.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from cli.command_group import CommandGroup
 from services.kernel.errors import SwitchyardError
 from services.runtime.startup import StartupError
 
@@ -39,7 +40,6 @@ _COMMANDS: Final[Mapping[str, str]] = {
     "webhook-status": "cli.webhooks",
 }
 
-_SENTENCE_MAX: Final = 150
 _GRPC_REACHED_NOBODY: Final = "failed to connect to all addresses"
 _NOBODY_ANSWERS: Final = (
     "nobody answers where run.json says that something runs: it was killed, or is on its way;"
@@ -47,7 +47,7 @@ _NOBODY_ANSWERS: Final = (
 )
 
 
-class _Commands(click.Group):
+class _Commands(CommandGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's word
         return list(_COMMANDS)
 
@@ -61,14 +61,6 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
         return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # Click's own cuts each sentence off where its line ends.
-        listed = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [(name, each.get_short_help_str(_SENTENCE_MAX)) for name, each in listed if each]
-            )
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -15,6 +15,7 @@ from payments.access.v1.merchant_pb2 import (
 )
 
 from cli.client import as_json, call, client_options, new_key, print_json
+from cli.command_group import CommandGroup
 from cli.paging import pages
 from cli.tables import moment, print_table, word
 
@@ -22,7 +23,7 @@ _STATES: Final = ("active", "suspended")
 _PAGE_SIZE: Final = 100
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def merchants() -> None:
     """Whose payments the platform handles."""
 

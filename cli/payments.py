@@ -17,6 +17,7 @@ from payments.result.v1.composite_result_pb2 import StepResult, StepState
 
 from cli.amounts import typed_amount
 from cli.client import as_json, call, client_options, new_key, print_json
+from cli.command_group import CommandGroup
 from cli.paging import page_options, tell_page
 from cli.tables import amount_text, moment, phrase
 from services.kernel.money import Currency
@@ -32,7 +33,7 @@ def _choices(names: tuple[str, ...], lead: str) -> click.Choice[str]:
     return click.Choice([name.removeprefix(lead).lower() for name in names])
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def payments() -> None:
     """What merchants were paid, or wanted to be."""
 

@@ -11,6 +11,7 @@ from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorS
 from payments.orchestrator.v1.posting_pb2 import Posting, PostingKind, PostingState
 
 from cli.client import as_json, call, client_options, new_key, print_json
+from cli.command_group import CommandGroup
 from cli.paging import page_options, tell_page
 from cli.tables import amount_text, moment, phrase
 
@@ -19,7 +20,7 @@ _STATES: Final = ("pending", "posted", "needs_reconciliation")
 _COLUMNS: Final = ("posting", "made (UTC)", "payment", "what", "amount", "state", "tries", "why")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def postings() -> None:
     """What payments owe to the ledger."""
 

@@ -21,6 +21,12 @@ _Fields: TypeAlias = Mapping[str, Any]
 _WIDE = (FieldDescriptor.TYPE_INT64, FieldDescriptor.TYPE_UINT64)
 
 
+class WrongFile(click.ClickException):
+    """What a file says cannot be meant, whatever runs; it is as wrong as an option would be."""
+
+    exit_code = 2
+
+
 def plain_from_message(message: Message) -> Any:
     """The message as YAML writes it; what is not set is left out."""
     tree = MessageToDict(message, preserving_proto_field_name=True)
@@ -30,11 +36,11 @@ def plain_from_message(message: Message) -> Any:
 def message_from_plain(plain: Any, message: AnyMessage) -> AnyMessage:
     """Fill the message from what YAML said; what it does not know is refused with its name."""
     if not isinstance(plain, Mapping):
-        raise click.ClickException("settings: must be fields with values")
+        raise WrongFile("settings: must be fields with values")
     try:
         return ParseDict(_spelt_out(plain, message.DESCRIPTOR.fields_by_name), message)
     except ParseError as error:
-        raise click.ClickException(f"settings: {error}") from error
+        raise WrongFile(f"settings: {error}") from error
 
 
 def dump(plain: Any) -> str:
@@ -46,8 +52,9 @@ def load(text: str, name: str) -> Any:
     """What a YAML file says."""
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise click.ClickException(f"{name} is no YAML: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # The latter two are of values such as 2026-02-31, and of lists in lists without end.
+        raise WrongFile(f"{name} is no YAML: {error}") from error
 
 
 def _shortened(tree: Mapping[str, Any], fields: _Fields) -> dict[str, Any]:

@@ -4,36 +4,25 @@ from typing import Final
 
 from payments.core.v1.core_request_context_pb2 import CoreRequestContext as ContextMessage
 from payments.core.v1.core_request_context_pb2 import StepPreference as StepMessage
-from payments.core.v1.money_pb2 import Money as MoneyMessage
-from payments.core.v1.payment_method_pb2 import CardNetwork as NetworkMessage
 from payments.core.v1.payment_method_pb2 import PaymentInstrument as InstrumentMessage
-from payments.core.v1.payment_method_pb2 import PaymentMethod as MethodMessage
-from payments.core.v1.payment_terms_pb2 import CaptureMethod as CaptureMessage
-from payments.core.v1.payment_terms_pb2 import SplitPolicy as SplitMessage
 from payments.core.v1.validation_issue_pb2 import Severity as SeverityMessage
 from payments.core.v1.validation_issue_pb2 import ValidationIssue as IssueMessage
 
 from services.kernel.context import (
-    CaptureMethod,
-    CardNetwork,
     CoreRequestContext,
     PaymentInstrument,
-    PaymentMethod,
     Severity,
-    SplitPolicy,
     StepPreference,
     ValidationIssue,
 )
-from services.kernel.money import Money
+from services.runtime.wire.amounts import money_message
+from services.runtime.wire.words import (
+    CAPTURE_NUMBERS,
+    METHOD_NUMBERS,
+    NETWORK_NUMBERS,
+    SPLIT_NUMBERS,
+)
 
-_METHODS: Final = {
-    word: MethodMessage.Value(f"PAYMENT_METHOD_{word.name}") for word in PaymentMethod
-}
-_NETWORKS: Final = {word: NetworkMessage.Value(f"CARD_NETWORK_{word.name}") for word in CardNetwork}
-_CAPTURES: Final = {
-    word: CaptureMessage.Value(f"CAPTURE_METHOD_{word.name}") for word in CaptureMethod
-}
-_SPLITS: Final = {word: SplitMessage.Value(f"SPLIT_POLICY_{word.name}") for word in SplitPolicy}
 _SEVERITIES: Final = {word: SeverityMessage.Value(f"SEVERITY_{word.name}") for word in Severity}
 
 
@@ -55,21 +44,19 @@ def context_message(context: CoreRequestContext) -> ContextMessage:
         issues=[_issue_message(issue) for issue in context.issues],
     )
     if context.split_policy is not None:
-        message.split_policy = _SPLITS[context.split_policy]
+        message.split_policy = SPLIT_NUMBERS[context.split_policy]
     if context.capture_method is not None:
-        message.capture_method = _CAPTURES[context.capture_method]
+        message.capture_method = CAPTURE_NUMBERS[context.capture_method]
     message.received_at.FromDatetime(context.received_at)
     return message
 
 
-def money_message(money: Money) -> MoneyMessage:
-    return MoneyMessage(amount_minor=money.amount_minor, currency=money.currency.code)
-
-
 def instrument_message(instrument: PaymentInstrument) -> InstrumentMessage:
-    message = InstrumentMessage(method=_METHODS[instrument.method], token=instrument.token or "")
+    message = InstrumentMessage(
+        method=METHOD_NUMBERS[instrument.method], token=instrument.token or ""
+    )
     if instrument.network is not None:
-        message.network = _NETWORKS[instrument.network]
+        message.network = NETWORK_NUMBERS[instrument.network]
     return message
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvloop
 
+from sandbox.folder_lock import FolderInUse
 from sandbox.server import Options, Sandbox, SeedMismatch
 
 
@@ -51,16 +52,21 @@ async def _serve(options: Options, *, dies_with_starter: bool) -> int:
         loop.add_reader(sys.stdin.fileno(), _die_if_input_ended)
     try:
         sandbox = await Sandbox.start(options)
-    except (OSError, SeedMismatch) as failure:
-        reason = failure.strerror if isinstance(failure, OSError) else str(failure)
-        sys.stderr.write(f"sandbox: cannot start on port {options.port}: {reason}\n")
-        return 2
+    except OSError as failure:
+        return _refuse(f" on port {options.port}: {failure.strerror}")
+    except (FolderInUse, SeedMismatch) as failure:
+        return _refuse(f": {failure}")
     url = f"http://{options.host}:{sandbox.http.port}"
     sys.stdout.write(f"sandbox: ready on {url}, seed {sandbox.committer.seed.value}\n")
     sys.stdout.flush()
     await stop.wait()
     await sandbox.close()
     return 0
+
+
+def _refuse(why: str) -> int:
+    sys.stderr.write(f"sandbox: cannot start{why}\n")
+    return 2
 
 
 def _die_if_input_ended() -> None:

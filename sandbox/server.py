@@ -15,6 +15,7 @@ from sandbox.commit import EVERY_ACCOUNT, Committer
 from sandbox.control import Control
 from sandbox.domain.webhook_endpoints import WebhookEndpoint, fresh_secret
 from sandbox.faults import Faults
+from sandbox.folder_lock import FolderLock
 from sandbox.seed import Seed
 from sandbox.shapes import View
 from sandbox.storage import Storage
@@ -55,16 +56,22 @@ class Sandbox:
 
     http: HttpServer
 
-    def __init__(self, options: Options, storage: Storage) -> None:
+    def __init__(self, options: Options, lock: FolderLock, storage: Storage) -> None:
         self._options = options
+        self._lock = lock
         self._storage = storage
         self._public_url = options.public_url or ""
         self._begin(_seed_of_run(storage, options.seed))
 
     @classmethod
     async def start(cls, options: Options) -> Sandbox:
-        """Open the directory and listen; raises OSError or SeedMismatch."""
-        sandbox = cls(options, Storage.open(options.data))
+        """Open the directory and listen; raises OSError, FolderInUse or SeedMismatch."""
+        lock = await FolderLock.take(options.data)
+        try:
+            sandbox = cls(options, lock, Storage.open(options.data))
+        except SeedMismatch:
+            lock.release()
+            raise
         try:
             sandbox.http = await HttpServer.listen(sandbox, options.host, options.port)
         except OSError:
@@ -138,6 +145,7 @@ class Sandbox:
     async def _close_parts(self) -> None:
         await self._end()
         await self._storage.close()
+        self._lock.release()
 
     async def close(self) -> None:
         """Stop listening, write what is left, close everything."""

@@ -11,7 +11,7 @@ values (:merchant::uuid, gen_random_uuid()::text, 'ExecutePlan', sha256('bench')
         uuidv7(), uuidv7())
     on conflict (merchant_id, key) do nothing
 returning key as order_key, payment_id as payment, request_id as request, uuidv7() as step,
-          uuidv7() as hold, uuidv7() as taking, uuidv7() as posting, uuidv7() as booking \gset
+          uuidv7() as hold, uuidv7() as posting, uuidv7() as booking \gset
 insert into payments.quotas (merchant_id, rule, subject, entries, ends_at)
 values (:merchant::uuid, 'attempts.per_user', :order_key,
         jsonb_build_array(jsonb_build_array(1795244059497318, 1, 0)), now() + interval '1 hour')
@@ -46,59 +46,32 @@ select 'evt_' || gen_random_uuid(), 'payment.events', 'pay_' || :payment,
        jsonb_build_object('traceparent', repeat('a', 55)), now()
   from (values (1, 'PaymentCreated')) as told (sequence, type);
 commit;
--- What the processor said of the authorization.
+-- What the processor said of it: the amount is held and taken; with the answer for the caller.
 begin;
 with moved as (
     update payments.payments
-       set version = 3, state = 'authorized', processor_reference = 'sim_' || :hold,
-           updated_at = now(), capture_amount = 10000, due_at = now(),
-           lease_until = now() + interval '15 seconds'
+       set version = 5, state = 'captured', processor_reference = 'sim_' || :hold,
+           updated_at = now(), capture_amount = 10000, due_at = null, lease_until = null
      where id = :payment::uuid and version = 1
     returning id
 )
 insert into payments.transitions (payment_id, from_state, to_state, cause, occurred_at)
-select id, 'confirming', 'authorized', 'attempt:' || :hold, now() from moved;
+select id, before, after, 'attempt:' || :hold, now()
+  from moved,
+       (values ('confirming', 'authorized'), ('authorized', 'captured')) as way (before, after);
 update payments.steps
-   set state = 'authorized', authorized = 10000, processor_id = 'simulated',
-       processor_reference = 'sim_' || :hold
+   set state = 'captured', authorized = 10000, captured = 10000, platform_fee = 320,
+       processor_id = 'simulated', processor_reference = 'sim_' || :hold
  where id = :step::uuid;
 insert into payments.attempts
-       (id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
-        idempotency_key, key_expires_at, created_at, state, result_reference, records, settled_at)
-values (:hold::uuid, :payment::uuid, :step::uuid, 1, 'authorize', 'simulated', 10000, null,
+       (id, payment_id, step_id, number, operation, processor_id, amount, idempotency_key,
+        key_expires_at, created_at, state, result_reference, records, settled_at)
+values (:hold::uuid, :payment::uuid, :step::uuid, 1, 'authorize', 'simulated', 10000,
         'att_' || :hold, now() + interval '23 hours', now(), 'succeeded', 'sim_' || :hold,
-        array[convert_to(repeat('x', :record_bytes), 'UTF8')], now()),
-       (:taking::uuid, :payment::uuid, :step::uuid, 2, 'capture', 'simulated', 10000,
-        'sim_' || :hold, 'att_' || :taking, now() + interval '23 hours', now(), 'open', null, null,
-        null)
+        array[convert_to(repeat('x', :record_bytes), 'UTF8')], now())
     on conflict (id) do update
    set state = excluded.state, result_reference = excluded.result_reference,
        records = excluded.records, settled_at = excluded.settled_at;
-insert into messaging.outbox
-       (id, topic, key, partition, sequence, type, payload, headers, occurred_at)
-select 'evt_' || gen_random_uuid(), 'payment.events', 'pay_' || :payment,
-       abs(hashtext(:payment)) % 16, sequence, type,
-       convert_to(repeat('x', :event_bytes), 'UTF8'),
-       jsonb_build_object('traceparent', repeat('a', 55)), now()
-  from (values (2, 'StepSucceeded'), (3, 'PaymentAuthorized')) as told (sequence, type);
-commit;
--- What it said of the capture, with the answer for the caller.
-begin;
-with moved as (
-    update payments.payments
-       set version = 5, state = 'captured', updated_at = now(), due_at = null, lease_until = null
-     where id = :payment::uuid and version = 3
-    returning id
-)
-insert into payments.transitions (payment_id, from_state, to_state, cause, occurred_at)
-select id, 'authorized', 'captured', 'attempt:' || :taking, now() from moved;
-update payments.steps
-   set state = 'captured', captured = 10000, platform_fee = 320
- where id = :step::uuid;
-update payments.attempts
-   set state = 'succeeded', result_reference = 'sim_' || :hold, settled_at = now(),
-       records = array[convert_to(repeat('x', :record_bytes), 'UTF8')]
- where id = :taking::uuid;
 insert into payments.postings
        (id, payment_id, kind, idempotency_key, amount, currency, entries, created_at)
 values (:posting::uuid, :payment::uuid, 'capture', E'capture\x3astep_' || :step, 10000, 'USD',
@@ -115,7 +88,8 @@ select 'evt_' || gen_random_uuid(), 'payment.events', 'pay_' || :payment,
        abs(hashtext(:payment)) % 16, sequence, type,
        convert_to(repeat('x', :event_bytes), 'UTF8'),
        jsonb_build_object('traceparent', repeat('a', 55)), now()
-  from (values (4, 'PaymentCaptured'), (5, 'PaymentCompleted')) as told (sequence, type);
+  from (values (2, 'StepSucceeded'), (3, 'PaymentAuthorized'), (4, 'PaymentCaptured'),
+               (5, 'PaymentCompleted')) as told (sequence, type);
 commit;
 -- The booking: taken, booked, marked.
 update payments.postings

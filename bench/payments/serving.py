@@ -1,4 +1,4 @@
-"""All the services in a process of their own."""
+"""The services, or some of them, in a process of their own."""
 
 import os
 import subprocess
@@ -14,14 +14,19 @@ Process = subprocess.Popen[bytes]
 
 
 @contextmanager
-def serving(folder: Path, url: str, *options: str) -> Iterator[tuple[RunFile, Process]]:
+def serving(
+    folder: Path, url: str, *options: str, log_level: str = "info"
+) -> Iterator[tuple[RunFile, Process]]:
     """Start them, as an operator would and with the logs that one keeps, and stop them after."""
     home = folder / "service"
     serve = [sys.executable, "-m", "cli", "serve", "--home", str(home), "--grpc-port", "0"]
     command = [*serve, *options]
     with (folder / "service.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 -- this program itself
-            command, env={"DATABASE_URL": url}, stdout=subprocess.DEVNULL, stderr=log
+            command,
+            env={"DATABASE_URL": url, "LOG_LEVEL": log_level},
+            stdout=subprocess.DEVNULL,
+            stderr=log,
         )
         try:
             yield _run_file(home, process), process

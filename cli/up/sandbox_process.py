@@ -63,7 +63,9 @@ async def _address(process: asyncio.subprocess.Process) -> str:
     line = (await process.stdout.readline()).decode()
     _, found, rest = line.partition(_READY)
     if not found:
-        raise StartupError("the sandbox did not start; is its port taken? try --sandbox-port 0")
+        raise StartupError(
+            "the sandbox did not start, as it says; where its port is taken, try --sandbox-port 0"
+        )
     return rest.split(",")[0].strip()
 
 

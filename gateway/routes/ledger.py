@@ -12,8 +12,8 @@ from gateway.reading import LEDGER_LIMITS, read_ledger_transaction
 from gateway.routes import bodies
 from gateway.routes.parameters import ORDERED
 from gateway.shapes.ledger import LedgerTransaction, transaction_shape
-from gateway.strict import money_message
 from gateway.told import Told
+from services.runtime.wire.amounts import money_message
 
 
 async def post_transaction(exchange: Exchange) -> Told:

@@ -27,7 +27,7 @@ from gateway.routes.parameters import ORDERED, PAYMENT_ID, PREFER
 from gateway.shapes.ledger import LedgerLines, lines_shape
 from gateway.shapes.payment import BookedPayment, Payment, payment_shape
 from gateway.shapes.story import story_shape
-from gateway.strict import context_message, instrument_message, money_message
+from gateway.strict import context_message, instrument_message
 from gateway.told import Told
 from services.kernel.errors import (
     DeadlineExceeded,
@@ -38,6 +38,7 @@ from services.kernel.errors import (
 from services.kernel.ids import MerchantId
 from services.kernel.money import Currency
 from services.kernel.paging import MAX_PAGE_SIZE
+from services.runtime.wire.amounts import money_message
 
 _LEDGER_SECONDS: Final = 5.0
 

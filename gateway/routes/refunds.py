@@ -14,10 +14,10 @@ from gateway.routes import bodies
 from gateway.routes.answers import headers_of
 from gateway.routes.parameters import ORDERED, PAYMENT_ID, REFUND_ID
 from gateway.shapes.refund import Refund, refund_shape
-from gateway.strict import money_message
 from gateway.told import Told
 from services.kernel.ids import MerchantId, PaymentId
 from services.kernel.money import Currency
+from services.runtime.wire.amounts import money_message
 
 _CREATED: Final = 201
 _UNDECIDED: Final = 202

@@ -12,6 +12,7 @@ from services.access.service.keys import Keys
 from services.access.service.merchants import Merchants
 from services.kernel.ids import ApiKeyId, MerchantId
 from services.kernel.paging import decode_page_token, encode_page_token, page_size
+from services.runtime.wire.moments import duration
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -118,5 +119,5 @@ class AccessServicer(AccessServiceServicer):
         credential, cache_for = await self._authenticator.authenticate(request.secret_value)
         return pb.AuthenticateResponse(
             principal=translate.principal_message(credential),
-            cache_for=translate.duration(cache_for),
+            cache_for=duration(cache_for),
         )

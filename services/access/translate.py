@@ -25,8 +25,9 @@ from services.access.domain.merchant import (
     MerchantState,
 )
 from services.access.domain.scopes import Role
-from services.kernel.errors import FieldViolation, InvalidArgument
+from services.kernel.errors import invalid_field
 from services.kernel.ids import ApiKeyId, MerchantId
+from services.runtime.wire.moments import timestamp
 
 _ROLES: Final = {Role.MERCHANT: api_key_pb2.ROLE_MERCHANT, Role.ADMIN: api_key_pb2.ROLE_ADMIN}
 _KEY_STATES: Final = {
@@ -84,7 +85,7 @@ def merchant_change(request: pb.UpdateMerchantRequest) -> tuple[Call, MerchantCh
 def key_draft(request: pb.CreateApiKeyRequest) -> tuple[Call, KeyDraft]:
     role = _ROLE_OF.get(request.role)
     if role is None:
-        raise _refused("role", "role.known", "must be merchant or admin")
+        raise invalid_field("role", "role.known", "must be merchant or admin")
     expires_at = _moment("expires_at", request.expires_at)
     draft = KeyDraft(
         merchant_id=owner(request.merchant_id),
@@ -128,14 +129,14 @@ def owner(merchant_id: str) -> MerchantId | None:
 def merchant_state(number: int) -> MerchantState | None:
     """The state that is named; none if none is."""
     if number and number not in _MERCHANT_STATE_OF:
-        raise _refused("state", "state.known", "is no state of a merchant")
+        raise invalid_field("state", "state.known", "is no state of a merchant")
     return _MERCHANT_STATE_OF.get(number)
 
 
 def key_state(number: int) -> KeyState | None:
     """The state that is named; none if none is."""
     if number and number not in _KEY_STATE_OF:
-        raise _refused("state", "state.known", "is no state of a key")
+        raise invalid_field("state", "state.known", "is no state of a key")
     return _KEY_STATE_OF.get(number)
 
 
@@ -146,8 +147,8 @@ def merchant_message(merchant: Merchant) -> merchant_pb2.Merchant:
         state=_MERCHANT_STATES[merchant.state],
         contact_email=merchant.contact_email,
         version=merchant.version,
-        created_at=_timestamp(merchant.created_at),
-        updated_at=_timestamp(merchant.updated_at),
+        created_at=timestamp(merchant.created_at),
+        updated_at=timestamp(merchant.updated_at),
     )
 
 
@@ -160,11 +161,11 @@ def key_message(key: ApiKey, now: datetime) -> api_key_pb2.ApiKey:
         role=_ROLES[key.role],
         scopes=key.scopes,
         state=_KEY_STATES[key.state(now)],
-        expires_at=_timestamp(key.expires_at),
+        expires_at=timestamp(key.expires_at),
         replaces_id=key.replaces_id or "",
-        created_at=_timestamp(key.created_at),
-        last_used_at=_timestamp(key.last_used_at),
-        revoked_at=_timestamp(key.revoked_at),
+        created_at=timestamp(key.created_at),
+        last_used_at=timestamp(key.last_used_at),
+        revoked_at=timestamp(key.revoked_at),
     )
 
 
@@ -179,12 +180,6 @@ def principal_message(credential: Credential) -> api_key_pb2.Principal:
     )
 
 
-def duration(span: timedelta) -> Duration:
-    message = Duration()
-    message.FromTimedelta(span)
-    return message
-
-
 def _target(request: pb.RotateApiKeyRequest | pb.RevokeApiKeyRequest) -> KeyTarget:
     return KeyTarget(ApiKeyId.parse(request.api_key_id), owner(request.merchant_id))
 
@@ -193,14 +188,14 @@ def _present(said: Mapping[str, str | None]) -> Mapping[str, str]:
     return {name: text for name, text in said.items() if text is not None}
 
 
-def _moment(field: str, timestamp: Timestamp) -> datetime:
+def _moment(field: str, message: Timestamp) -> datetime:
     try:
-        moment = timestamp.ToDatetime(UTC)
+        moment = message.ToDatetime(UTC)
     except (ValueError, OverflowError):
-        raise _refused(field, "time.range", "is no moment of the years 1 to 9999") from None
+        raise invalid_field(field, "time.range", "is no moment of the years 1 to 9999") from None
     if moment in _ENDS_OF_TIME:
         # The driver takes them for infinity, and reads that back as a moment without a time zone.
-        raise _refused(field, "time.range", "is the first or the last moment that there is")
+        raise invalid_field(field, "time.range", "is the first or the last moment that there is")
     return moment
 
 
@@ -208,16 +203,4 @@ def _span(field: str, span: Duration) -> timedelta:
     try:
         return span.ToTimedelta()
     except (ValueError, OverflowError):
-        raise _refused(field, "duration.range", "is no duration") from None
-
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
-
-
-def _refused(field: str, rule: str, message: str) -> InvalidArgument:
-    return InvalidArgument(f"{field} {message}", violations=[FieldViolation(field, rule, message)])
+        raise invalid_field(field, "duration.range", "is no duration") from None

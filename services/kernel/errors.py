@@ -187,3 +187,8 @@ class Internal(SwitchyardError):
     """Something that must not happen did; the message is for operators, not for the caller."""
 
     default_reason = Reason.INTERNAL
+
+
+def invalid_field(field: str, rule: str, message: str) -> InvalidArgument:
+    """The refusal of one field: the message goes on where its name ends."""
+    return InvalidArgument(f"{field} {message}", violations=[FieldViolation(field, rule, message)])

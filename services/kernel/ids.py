@@ -73,10 +73,6 @@ class ApiKeyId(Id, prefix="key"):
     """A merchant's API key: its public id, never the secret."""
 
 
-class ConfigVersionId(Id, prefix="cfg"):
-    """One immutable version of a merchant's configuration."""
-
-
 class RequestId(Id, prefix="req"):
     """One request as it entered the house; it follows the work through logs and traces."""
 
@@ -133,10 +129,6 @@ class WebhookEventId(Id, prefix="whe"):
     """An event a processor sent us, or that we fetched from it."""
 
 
-class WebhookEndpointId(Id, prefix="whep"):
-    """A merchant's own address for our webhooks."""
-
-
 class WebhookSecretId(Id, prefix="whs"):
     """A secret that signs what goes to a merchant's endpoint: its public id, never the secret."""
 
@@ -157,29 +149,5 @@ class ReportId(Id, prefix="rpt"):
     """A retrospective or reconciliation report."""
 
 
-class ReconciliationRunId(Id, prefix="rec"):
-    """One comparison of processor, payments and ledger."""
-
-
-class DriftId(Id, prefix="drift"):
-    """One difference that reconciliation found."""
-
-
 class SubscriptionId(Id, prefix="sub"):
     """A customer's subscription to a billing plan."""
-
-
-class BillingPlanId(Id, prefix="bpl"):
-    """What can be subscribed to: a price and a period."""
-
-
-class InvoiceId(Id, prefix="in"):
-    """An invoice."""
-
-
-class PaymentMethodId(Id, prefix="pm"):
-    """A stored token for a customer's card or wallet; never a card number."""
-
-
-class NotificationId(Id, prefix="ntf"):
-    """A message to a customer."""

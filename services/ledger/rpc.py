@@ -13,6 +13,7 @@ from services.kernel.paging import page_size
 from services.ledger import translate
 from services.ledger.domain.verification import Verdict
 from services.ledger.service import Ledger
+from services.runtime.wire.amounts import money_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -73,7 +74,7 @@ class LedgerServicer(LedgerServiceServicer):
             page_size(request.page_size),
         )
         return pb.ListEntriesResponse(
-            opening_balance=translate.money_message(page.opening_balance),
+            opening_balance=money_message(page.opening_balance),
             lines=[translate.statement_line_message(line) for line in page.lines],
             next_page_token=translate.statement_token(request, page.next_cursor),
         )
@@ -81,7 +82,7 @@ class LedgerServicer(LedgerServiceServicer):
     async def VerifyIntegrity(
         self, request: pb.VerifyIntegrityRequest, context: Context
     ) -> AsyncIterator[pb.VerifyIntegrityResponse]:
-        async for report in self._ledger.verify(max(request.from_block_number, 1)):
+        async for report in self._ledger.verify(request.from_epoch, request.from_block_number):
             if isinstance(report, Verdict):
                 yield pb.VerifyIntegrityResponse(verdict=translate.verdict_message(report))
             else:

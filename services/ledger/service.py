@@ -31,7 +31,6 @@ from services.ledger.domain.verification import (
     Verdict,
     Wholeness,
     examine,
-    missing,
     nonzero_sums,
     overdue,
     strays,
@@ -73,6 +72,8 @@ class Seals(Protocol):
     async def block(self, number: int) -> Block | None: ...
 
     async def count_blocks(self, from_number: int) -> int: ...
+
+    async def first_number_of(self, epoch: int) -> int | None: ...
 
     async def count_before(self, last: Block) -> int: ...
 
@@ -137,9 +138,13 @@ class Ledger:
         """The account's entries with the balance after each."""
         return await self._journal.statement(wanted, after, limit)
 
-    async def verify(self, from_number: int) -> AsyncIterator[Progress | Verdict]:
-        """Recompute every block from a number on; the last report is the verdict."""
+    async def verify(self, epoch: int, number: int) -> AsyncIterator[Progress | Verdict]:
+        """Recompute every block from one on; the last report is the verdict.
+
+        It begins with the block of that number, or else with the first one of the epoch, or of all.
+        """
         findings = Findings()
+        from_number = await self._beginning(epoch, number)
         previous = await self._seals.block(from_number - 1)
         progress = Progress(0, await self._seals.count_blocks(from_number), 0, 0)
         yield progress
@@ -153,16 +158,28 @@ class Ledger:
                 entries_checked=progress.entries_checked + contents.entry_count,
             )
             yield progress
-        if from_number > 1 and not progress.blocks_checked:
-            findings.add([missing(from_number)])
+        gone = await self._seals.vanished()
+        if gone is not None:
+            findings.add([vanished(gone)])
+        elif from_number > 1 and not progress.blocks_checked:
+            raise NotFound(f"there is no block {from_number}, nor any after it")
         if from_number <= 1 and previous is not None:
             findings.add(strays(progress, await self._seals.count_before(previous)))
         yield await self._conclude(findings, progress, previous)
 
+    async def _beginning(self, epoch: int, number: int) -> int:
+        if epoch <= 0:
+            return max(number, 1)
+        first = await self._seals.first_number_of(epoch)
+        if first is None:
+            raise NotFound(f"there is no block of epoch {epoch}")
+        if 0 < number < first:
+            message = f"is before epoch {epoch}, whose first block is {first}"
+            violation = FieldViolation("from_block_number", "block.of_epoch", message)
+            raise InvalidArgument(f"block {number} {message}", violations=[violation])
+        return max(number, first)
+
     async def _conclude(self, findings: Findings, checked: Progress, last: Block | None) -> Verdict:
-        gone = await self._seals.vanished()
-        if gone is not None:
-            findings.add([vanished(gone)])
         unsealed = await self._seals.unsealed()
         findings.add(overdue(unsealed))
         whole = await self._seals.check_whole()

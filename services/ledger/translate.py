@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
-from payments.core.v1 import error_reason_pb2, failure_pb2, money_pb2
+from payments.core.v1 import money_pb2
 from payments.events.v1 import envelope_pb2, ledger_event_pb2
 from payments.ledger.v1 import integrity_pb2, ledger_service_pb2, statement_pb2, transaction_pb2
 
 from services.kernel.errors import FieldViolation, InvalidArgument, SwitchyardError
 from services.kernel.ids import PaymentId
-from services.kernel.money import MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR, Currency, Money
+from services.kernel.money import MAX_AMOUNT_MINOR, MIN_AMOUNT_MINOR, Currency
 from services.kernel.paging import decode_page_token, encode_page_token, invalid_page_token
 from services.ledger.domain.statement import (
     Balance,
@@ -34,6 +31,10 @@ from services.ledger.domain.transaction import (
     TransactionDraft,
 )
 from services.ledger.domain.verification import Finding, Progress, Verdict
+from services.runtime.wire.amounts import money_from, money_message
+from services.runtime.wire.failures import failure_message
+from services.runtime.wire.listing import filters_of
+from services.runtime.wire.moments import optional_moment
 
 _PAYMENT_LEAD: Final = f"{PaymentId.prefix}_"
 
@@ -51,7 +52,7 @@ def draft_from_message(message: DraftMessage) -> TransactionDraft:
     violations: list[FieldViolation] = []
     for number, entry in enumerate(message.entries):
         try:
-            amount = Money(entry.amount.amount_minor, _currency(entry.amount.currency))
+            amount = money_from(entry.amount)
         except InvalidArgument as error:
             path = f"entries[{number}].amount"
             violations += (replace(v, field=f"{path}.{v.field}") for v in error.violations)
@@ -84,11 +85,11 @@ def batch_response(
     for draft, outcome in zip(request.drafts, outcomes, strict=True):
         result = response.results.add(idempotency_key=draft.idempotency_key)
         if isinstance(outcome, SwitchyardError):
-            result.failure.CopyFrom(_failure_message(outcome))
+            result.failure.CopyFrom(failure_message(outcome))
         else:
             result.posted.transaction_id = outcome.transaction_id
             result.posted.replayed = outcome.replayed
-            _set_time(result.posted.created_at, outcome.created_at)
+            result.posted.created_at.FromDatetime(outcome.created_at)
     return response
 
 
@@ -99,7 +100,7 @@ def transaction_message(transaction: Transaction) -> transaction_pb2.Transaction
         idempotency_key=transaction.idempotency_key,
         entries=[_entry_message(entry) for entry in transaction.entries],
     )
-    _set_time(message.created_at, transaction.created_at)
+    message.created_at.FromDatetime(transaction.created_at)
     return message
 
 
@@ -109,8 +110,8 @@ def transaction_filter(
     return TransactionFilter(
         reference_id=request.reference_id or None,
         account=request.account or None,
-        created_from=_time(request, "created_from"),
-        created_before=_time(request, "created_before"),
+        created_from=optional_moment(request, "created_from"),
+        created_before=optional_moment(request, "created_before"),
     )
 
 
@@ -118,7 +119,7 @@ def transactions_after(
     request: ledger_service_pb2.ListTransactionsRequest,
 ) -> TransactionCursor | None:
     """The transaction after which the page begins."""
-    parts = decode_page_token(request.page_token, _filters(request), length=3)
+    parts = decode_page_token(request.page_token, filters_of(request), length=3)
     if parts is None:
         return None
     try:
@@ -136,11 +137,11 @@ def transactions_token(
     if after is None:
         return ""
     parts = (str(after.epoch), str(after.written_in), after.transaction_uuid.hex)
-    return encode_page_token(_filters(request), parts)
+    return encode_page_token(filters_of(request), parts)
 
 
 def balance_as_of(request: ledger_service_pb2.GetBalanceRequest) -> datetime | None:
-    return _time(request, "as_of")
+    return optional_moment(request, "as_of")
 
 
 def balance_message(balance: Balance) -> statement_pb2.Balance:
@@ -149,7 +150,7 @@ def balance_message(balance: Balance) -> statement_pb2.Balance:
         amount=money_message(balance.amount),
         entry_count=balance.entry_count,
     )
-    _set_time(message.as_of, balance.as_of)
+    message.as_of.FromDatetime(balance.as_of)
     return message
 
 
@@ -157,14 +158,14 @@ def statement_filter(request: ledger_service_pb2.ListEntriesRequest) -> Statemen
     return StatementFilter(
         account=request.account,
         currency=Currency(request.currency),
-        created_from=_time(request, "created_from"),
-        created_before=_time(request, "created_before"),
+        created_from=optional_moment(request, "created_from"),
+        created_before=optional_moment(request, "created_before"),
     )
 
 
 def statement_after(request: ledger_service_pb2.ListEntriesRequest) -> StatementCursor | None:
     """The line after which the page begins."""
-    parts = decode_page_token(request.page_token, _filters(request), length=2)
+    parts = decode_page_token(request.page_token, filters_of(request), length=2)
     if parts is None:
         return None
     try:
@@ -180,7 +181,7 @@ def statement_token(
     if after is None:
         return ""
     parts = (after.created_at.isoformat(), after.entry_uuid.hex)
-    return encode_page_token(_filters(request), parts)
+    return encode_page_token(filters_of(request), parts)
 
 
 def statement_line_message(line: StatementLine) -> statement_pb2.StatementLine:
@@ -191,7 +192,7 @@ def statement_line_message(line: StatementLine) -> statement_pb2.StatementLine:
         amount=money_message(line.entry.amount),
         running_balance=money_message(line.running_balance),
     )
-    _set_time(message.created_at, line.entry.created_at)
+    message.created_at.FromDatetime(line.entry.created_at)
     return message
 
 
@@ -219,7 +220,7 @@ def verdict_message(verdict: Verdict) -> integrity_pb2.IntegrityVerdict:
         transactions_unsealed=verdict.transactions_unsealed,
     )
     if verdict.sealed_through is not None:
-        _set_time(message.sealed_through, verdict.sealed_through)
+        message.sealed_through.FromDatetime(verdict.sealed_through)
     return message
 
 
@@ -239,7 +240,7 @@ def event_payload(event: LedgerPosted) -> bytes:
     )
     if event.reference_id.startswith(_PAYMENT_LEAD):
         envelope.payment_id = event.reference_id
-    _set_time(envelope.occurred_at, event.occurred_at)
+    envelope.occurred_at.FromDatetime(event.occurred_at)
     return envelope.SerializeToString()
 
 
@@ -260,53 +261,5 @@ def _entry_message(entry: Entry) -> transaction_pb2.Entry:
         account=entry.account,
         amount=money_message(entry.amount),
     )
-    _set_time(message.created_at, entry.created_at)
+    message.created_at.FromDatetime(entry.created_at)
     return message
-
-
-def _failure_message(error: SwitchyardError) -> failure_pb2.Failure:
-    return failure_pb2.Failure(
-        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
-        message=error.message,
-        violations=[
-            failure_pb2.FieldViolation(field=v.field, rule=v.rule, message=v.message)
-            for v in error.violations
-        ],
-        details=error.details,
-    )
-
-
-def money_message(money: Money) -> money_pb2.Money:
-    return money_pb2.Money(amount_minor=money.amount_minor, currency=money.currency.code)
-
-
-@lru_cache(maxsize=256)
-def _currency(code: str) -> Currency:
-    return Currency(code)
-
-
-def _set_time(message: Timestamp, moment: datetime) -> None:
-    message.FromDatetime(moment)
-
-
-def _time(request: Message, field: str) -> datetime | None:
-    """A moment that may be missing, or be none at all."""
-    if not request.HasField(field):
-        return None
-    moment: Timestamp = getattr(request, field)
-    try:
-        return moment.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        message = "is no moment between the years 1 and 9999"
-        raise InvalidArgument(
-            f"{field} {message}", violations=[FieldViolation(field, "timestamp.range", message)]
-        ) from None
-
-
-def _filters(request: Message) -> str:
-    """The request without its paging: what a page token is tied to."""
-    filters = type(request)()
-    filters.CopyFrom(request)
-    filters.ClearField("page_size")
-    filters.ClearField("page_token")
-    return type(request).__name__ + filters.SerializeToString(deterministic=True).hex()

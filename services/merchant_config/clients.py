@@ -7,8 +7,8 @@ from payments.processor.v1.processor_service_pb2_grpc import ProcessorServiceStu
 
 from services.kernel.paging import MAX_PAGE_SIZE
 from services.merchant_config.domain.settings import ProcessorFacts
-from services.merchant_config.translate.reading import METHODS
 from services.runtime.rpc import typed_errors
+from services.runtime.wire.words import METHODS
 
 
 class ProcessorDirectory:

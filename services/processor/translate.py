@@ -1,10 +1,8 @@
 """The processors' messages and their domain, each in terms of the other."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from payments.core.v1 import error_code_pb2, money_pb2, operation_pb2, payment_method_pb2
 from payments.processor.v1 import (
     attempt_pb2,
@@ -14,28 +12,24 @@ from payments.processor.v1 import (
 )
 from payments.result.v1 import result_pb2
 
-from services.kernel.context import CardNetwork, PaymentInstrument, PaymentMethod
-from services.kernel.errors import FieldViolation, InvalidArgument
+from services.kernel.context import PaymentInstrument, PaymentMethod
+from services.kernel.errors import invalid_field
 from services.kernel.ids import AttemptId, MerchantId, PaymentId, RefundId, StepId
-from services.kernel.money import Currency, Money
+from services.kernel.money import Money
 from services.kernel.outcome import ErrorCode
 from services.kernel.paging import decode_page_token, encode_page_token
 from services.processor.domain.attempt import Attempt, Operation
 from services.processor.domain.event import EventWindow, ProcessorEvent
 from services.processor.domain.profile import ProcessorState, Profile
 from services.processor.domain.verdict import Result
+from services.runtime.wire.amounts import money_from
+from services.runtime.wire.listing import filters_of
+from services.runtime.wire.moments import optional_moment
+from services.runtime.wire.words import METHODS, NETWORKS
 
 _OPERATIONS: Final = {
     operation_pb2.Operation.Value(f"OPERATION_{operation.name}"): operation
     for operation in Operation
-}
-_METHODS: Final = {
-    payment_method_pb2.PaymentMethod.Value(f"PAYMENT_METHOD_{method.name}"): method
-    for method in PaymentMethod
-}
-_NETWORKS: Final = {
-    payment_method_pb2.CardNetwork.Value(f"CARD_NETWORK_{network.name}"): network
-    for network in CardNetwork
 }
 _ERROR_CODES: Final = {
     code: error_code_pb2.ErrorCode.Value(f"ERROR_CODE_{code.name}") for code in ErrorCode
@@ -54,7 +48,7 @@ def attempt_from_message(
     operation = _OPERATIONS.get(message.operation)
     if operation is None or (expected is not None and operation is not expected):
         wanted = f"must be {expected}" if expected else "is none that a processor knows"
-        raise _invalid("attempt.operation", "attempt.operation.expected", wanted)
+        raise invalid_field("attempt.operation", "attempt.operation.expected", wanted)
     return Attempt(
         id=AttemptId.parse(message.id),
         payment_id=PaymentId.parse(message.payment_id),
@@ -62,13 +56,13 @@ def attempt_from_message(
         merchant_id=MerchantId.parse(message.merchant_id),
         processor_id=message.processor_id,
         operation=operation,
-        amount=Money(message.amount.amount_minor, Currency(message.amount.currency)),
+        amount=money_from(message.amount),
         instrument=_instrument(message),
         hold=message.processor_reference or None,
         refund_id=RefundId.parse(message.refund_id) if message.refund_id else None,
         return_url=message.return_url or None,
         metadata=dict(message.metadata),
-        key_expires_at=_time(message, "key_expires_at"),
+        key_expires_at=optional_moment(message, "key_expires_at"),
         capture_at_once=message.capture_at_once,
     )
 
@@ -125,7 +119,9 @@ def event_message(processor_id: str, event: ProcessorEvent) -> processor_event_p
 
 
 def event_window(request: processor_service_pb2.ListEventsRequest) -> EventWindow:
-    return EventWindow(_time(request, "occurred_from"), _time(request, "occurred_before"))
+    return EventWindow(
+        optional_moment(request, "occurred_from"), optional_moment(request, "occurred_before")
+    )
 
 
 def method_filter(request: processor_service_pb2.ListProcessorsRequest) -> PaymentMethod | None:
@@ -137,12 +133,12 @@ def method_filter(request: processor_service_pb2.ListProcessorsRequest) -> Payme
 
 def page_after(request: Message, token: str) -> str | None:
     """The id after which the page begins; None for the first page."""
-    cursor = decode_page_token(token, _filters(request), length=1)
+    cursor = decode_page_token(token, filters_of(request), length=1)
     return None if cursor is None else cursor[0]
 
 
 def next_page_token(request: Message, after: str | None) -> str:
-    return "" if after is None else encode_page_token(_filters(request), (after,))
+    return "" if after is None else encode_page_token(filters_of(request), (after,))
 
 
 def profile_message(profile: Profile) -> processor_pb2.Processor:
@@ -151,9 +147,9 @@ def profile_message(profile: Profile) -> processor_pb2.Processor:
         adapter=profile.adapter,
         state=_STATES[profile.state],
         live=profile.live,
-        methods=[number for number, method in _METHODS.items() if method in profile.methods],
+        methods=[number for number, method in METHODS.items() if method in profile.methods],
         currencies=profile.currencies,
-        card_networks=[n for n, network in _NETWORKS.items() if network in profile.card_networks],
+        card_networks=[n for n, network in NETWORKS.items() if network in profile.card_networks],
         countries=profile.countries,
         operations=[n for n, operation in _OPERATIONS.items() if operation in profile.operations],
     )
@@ -168,43 +164,17 @@ def _instrument(message: attempt_pb2.Attempt) -> PaymentInstrument | None:
     return PaymentInstrument(
         method=_method(instrument.method, "attempt.instrument.method"),
         token=instrument.token or None,
-        network=_NETWORKS.get(instrument.network),
+        network=NETWORKS.get(instrument.network),
     )
 
 
 def _method(number: payment_method_pb2.PaymentMethod.ValueType, field: str) -> PaymentMethod:
-    method = _METHODS.get(number)
+    method = METHODS.get(number)
     if method is None:
-        raise _invalid(field, "method.known", "is no method that this platform knows")
+        raise invalid_field(field, "method.known", "is no method that this platform knows")
     return method
 
 
 def _set_money(message: money_pb2.Money, money: Money) -> None:
     message.amount_minor = money.amount_minor
     message.currency = money.currency.code
-
-
-def _time(message: Message, field: str) -> datetime | None:
-    """A moment that may be missing, or be none at all."""
-    if not message.HasField(field):
-        return None
-    moment: Timestamp = getattr(message, field)
-    try:
-        return moment.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise _invalid(
-            field, "timestamp.range", "is no moment between the years 1 and 9999"
-        ) from None
-
-
-def _filters(request: Message) -> str:
-    """The request without its paging: what a page token is tied to."""
-    filters = type(request)()
-    filters.CopyFrom(request)
-    filters.ClearField("page_size")
-    filters.ClearField("page_token")
-    return type(request).__name__ + filters.SerializeToString(deterministic=True).hex()
-
-
-def _invalid(field: str, rule: str, message: str) -> InvalidArgument:
-    return InvalidArgument(f"{field} {message}", violations=[FieldViolation(field, rule, message)])

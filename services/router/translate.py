@@ -1,16 +1,15 @@
 """The router's messages and its domain, each in terms of the other."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from payments.core.v1 import error_code_pb2, operation_pb2, payment_terms_pb2
 from payments.processor.v1 import attempt_pb2
 from payments.result.v1 import result_pb2
 from payments.router.v1 import circuit_breaker_pb2, router_service_pb2, routing_pb2
 
-from services.kernel.errors import FieldViolation, InvalidArgument, Reason
+from services.kernel.errors import FieldViolation, InvalidArgument, Reason, invalid_field
 from services.kernel.outcome import ErrorCode, Outcome
 from services.kernel.paging import decode_page_token, encode_page_token
 from services.kernel.retry import MAX_TRIES, RetryPolicy
@@ -24,6 +23,7 @@ from services.router.domain.attempt import (
     Try,
 )
 from services.router.domain.breaker import BreakerState, CircuitBreaker
+from services.runtime.wire.moments import moment_from
 
 _OPERATIONS: Final = {
     operation_pb2.Operation.Value(f"OPERATION_{operation.name}"): operation
@@ -73,7 +73,7 @@ def timeout_of(
         return DEFAULT_TIMEOUT
     timeout = _span("timeout", request.timeout)
     if timeout <= timedelta(0):
-        raise _invalid("timeout", "timeout.positive", "must be more than nothing")
+        raise invalid_field("timeout", "timeout.positive", "must be more than nothing")
     return timeout
 
 
@@ -123,7 +123,7 @@ def breaker_message(breaker: CircuitBreaker) -> circuit_breaker_pb2.CircuitBreak
 
 def wanted_state(request: router_service_pb2.ListCircuitBreakersRequest) -> BreakerState | None:
     if request.state and request.state not in _STATES:
-        raise _invalid("state", "enum.known", "is no state that is known here")
+        raise invalid_field("state", "enum.known", "is no state that is known here")
     return _STATES.get(request.state)
 
 
@@ -153,9 +153,9 @@ def _order(
     operation = _OPERATIONS.get(attempt.operation)
     if operation is None or operation is Operation.LOOKUP:
         message = "must be to authorize, capture, void or refund"
-        raise _invalid("attempt.operation", "attempt.operation.expected", message)
+        raise invalid_field("attempt.operation", "attempt.operation.expected", message)
     if not attempt.processor_id:
-        raise _invalid("attempt.processor_id", "processor_id.present", "must not be empty")
+        raise invalid_field("attempt.processor_id", "processor_id.present", "must not be empty")
     if not idempotency_key:
         raise InvalidArgument(
             "an attempt is sent under its key",
@@ -170,7 +170,7 @@ def _order(
         processor_id=attempt.processor_id,
         operation=operation,
         idempotency_key=idempotency_key,
-        key_expires_at=_moment("attempt.key_expires_at", attempt.key_expires_at)
+        key_expires_at=moment_from("attempt.key_expires_at", attempt.key_expires_at)
         if attempt.HasField("key_expires_at")
         else None,
         retry_policy=retry_policy,
@@ -191,7 +191,7 @@ def _retry_policy(request: router_service_pb2.ExecuteAttemptRequest) -> RetryPol
     )
     if min(numbers) < 0 or min(waits) < timedelta(0) or policy.jitter_percent > 100:
         message = "holds a number that is negative, or a jitter of more than 100 percent"
-        raise _invalid("retry_policy", "retry_policy.range", message)
+        raise invalid_field("retry_policy", "retry_policy.range", message)
     return RetryPolicy(
         max_tries=min(policy.max_tries, MAX_TRIES) or MAX_TRIES,
         initial_backoff=waits[0],
@@ -240,19 +240,7 @@ def _span(field: str, duration: Duration) -> timedelta:
     try:
         return duration.ToTimedelta()
     except OverflowError:
-        raise _invalid(field, "span.range", "is longer than can be") from None
-
-
-def _moment(field: str, timestamp: Timestamp) -> datetime:
-    try:
-        return timestamp.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        message = "is no moment between the years 1 and 9999"
-        raise _invalid(field, "timestamp.range", message) from None
-
-
-def _invalid(field: str, rule: str, message: str) -> InvalidArgument:
-    return InvalidArgument(f"{field} {message}", violations=[FieldViolation(field, rule, message)])
+        raise invalid_field(field, "span.range", "is longer than can be") from None
 
 
 def _filters(request: router_service_pb2.ListCircuitBreakersRequest) -> str:

@@ -143,21 +143,26 @@ class Settings(BaseSettings):
         default=True, description="true, to make topics that are missing, or false"
     )
     kafka_replication_factor: int = Field(
-        default=1, ge=1, description="on how many brokers a topic that is made is kept"
+        default=1, ge=1, description="the number of brokers that keep a topic"
     )
     consumer_tries: int = Field(
-        default=5, ge=1, le=20, description="how often a message is tried, up to 20"
+        default=5, ge=1, le=20, description="a number of tries, from 1 to 20"
     )
     consumer_first_pause_seconds: float = Field(
         default=1, gt=0, le=60, description="the pause after a first failure, up to 60 seconds"
     )
     lease_seconds: float = Field(
-        default=15, ge=1, le=300, description="how long a process that died keeps what it took up"
+        default=15,
+        ge=1,
+        le=300,
+        description="1 to 300 seconds, for which payments stay with a process that died",
     )
     otel_sdk_disabled: bool = Field(
         default=False, description="true, to record no traces at all, or false"
     )
-    otel_service_name: str | None = Field(default=None, description="what traces call this process")
+    otel_service_name: str | None = Field(
+        default=None, description="a name for this process in traces"
+    )
     otel_traces_exporter: Annotated[
         Literal["otlp", "console", "none"] | None, BeforeValidator(_lower_case)
     ] = Field(default=None, description="otlp, console or none")
@@ -169,7 +174,7 @@ class Settings(BaseSettings):
         default=0.01, ge=0, le=1, description="the share of traces to keep, from 0 to 1"
     )
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
-        default=None, description="where a collector takes OTLP over HTTP"
+        default=None, description="the address of a collector that takes OTLP over HTTP"
     )
     otel_exporter_otlp_traces_endpoint: HttpUrl | None = Field(
         default=None, description="the address that takes traces by OTLP over HTTP"
@@ -184,21 +189,21 @@ class Settings(BaseSettings):
         default=None, description="a TOML file with a [[processors]] table for each processor"
     )
     processor_timeout_seconds: float = Field(
-        default=30, gt=0, le=300, description="how long a processor may take, up to 300 seconds"
+        default=30, gt=0, le=300, description="the seconds a processor may take, up to 300"
     )
     stripe_api_base: HttpUrl = Field(
         default=HttpUrl("https://api.stripe.com"),
-        description="where Stripe, or a sandbox, answers",
+        description="the address of Stripe, or of a sandbox",
     )
     stripe_allow_live_keys: bool = Field(
         default=False, description="true, for keys that move real money, or false"
     )
 
     webhook_comparison_seconds: float = Field(
-        default=60, gt=0, le=3600, description="how often processors' lists are read, up to 3600"
+        default=60, gt=0, le=3600, description="the seconds between two comparisons, up to 3600"
     )
     webhook_grace_seconds: float = Field(
-        default=60, ge=0, le=86_400, description="how long a delivery is waited for, up to 86400"
+        default=60, ge=0, le=86_400, description="the seconds to wait for a delivery, up to 86400"
     )
 
     @property

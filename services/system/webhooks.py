@@ -23,7 +23,7 @@ from services.webhooks.service.traffic import Traffic
 from services.webhooks.store.events import Events
 from services.webhooks.store.replays import Replays
 from services.webhooks.store.tally import Tally
-from services.webhooks.translate import command_payload
+from services.webhooks.translate.applying import command_payload
 from services.webhooks.workers import Application, comparing_lists, counting, looking_again
 
 

@@ -10,7 +10,8 @@ from payments.processor.v1.processor_service_pb2_grpc import ProcessorServiceStu
 from services.runtime.rpc import typed_errors
 from services.webhooks.domain.event import Disposition, OpenEvent, Told
 from services.webhooks.domain.gap import ListPage, Window
-from services.webhooks.translate import apply_request, list_page, list_request, told
+from services.webhooks.translate.applying import apply_request, told
+from services.webhooks.translate.gaps import list_page, list_request
 
 # Two processors of an account are told one after the other within a consumer's patience.
 _NORMALIZING_SECONDS: Final = 1.0

@@ -24,7 +24,7 @@ from services.webhooks.domain.event import (
     Settlement,
     Standing,
 )
-from services.webhooks.translate import failure_from_letter
+from services.webhooks.translate.applying import failure_from_letter
 
 _EVENTS: Final = "webhooks.events"
 _FAILURES: Final = "webhooks.failures"

@@ -33,6 +33,13 @@ class _CountedCredentials:
         raise AssertionError("uses are noted elsewhere")
 
 
+class _MistakenCredentials(_CountedCredentials):
+    """A store that finds its one key whichever is looked for, as if the row were a wrong one."""
+
+    async def find(self, digest: bytes) -> Credential | None:
+        return self.credential
+
+
 @pytest.fixture
 def secret() -> str:
     return new_secret()
@@ -100,17 +107,8 @@ async def test_another_keys_change_leaves_what_is_known(
     assert store.count == 1
 
 
-async def test_a_row_of_another_digest_is_no_answer(
-    store: _CountedCredentials, authenticator: Authenticator, secret: str
-) -> None:
-    # As if the database had found the wrong row.
-    other = new_secret()
-    store.credential = Credential(PEPPER.digest(other), a_key(), merchant_active=True)
-
-    async def find(digest: bytes) -> Credential:
-        return store.credential
-
-    store.find = find  # type: ignore[method-assign]  # it finds the wrong one
+async def test_a_row_of_another_digest_is_no_answer(clock: ManualClock, secret: str) -> None:
+    authenticator = Authenticator(_MistakenCredentials(new_secret()), PEPPER, clock)
     with pytest.raises(Unauthenticated) as refusal:
         await authenticator.authenticate(secret)
     assert refusal.value.details["cause"] == "unknown"

@@ -94,6 +94,9 @@ async def test_the_same_key_for_another_body_names_what_differs(access: AccessUn
     with pytest.raises(Conflict) as refusal, typed_errors():
         await access.stub.CreateApiKey(other)
     assert [violation.field for violation in refusal.value.violations] == ["name", "scopes"]
+    assert refusal.value.message == (
+        "the idempotency key 'k' was used before, for a request that differs in name, scopes"
+    )
 
 
 async def test_two_merchants_may_use_the_same_idempotency_key(access: AccessUnderTest) -> None:

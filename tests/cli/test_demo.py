@@ -35,7 +35,7 @@ _SCENES = {
     "A lost reply": "lookup.found: the attempt succeeded",
     "A webhook comes twice": "it is known as a repeat",
     "Refunds": "409 already_refunded: all of 1234.50 USD was returned already",
-    "The same key again": "the key was used before and differs in amount",
+    "The same key again": "for a request that differs in amount",
     "A dispute": "won: the funds are reinstated, the fee is not",
     "A crash": "the card was charged once",
     "Explain": "HTTP tells the same story",

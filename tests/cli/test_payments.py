@@ -107,7 +107,8 @@ def test_paying_again_under_a_key_pays_once(cli: Cli, merchant: MerchantId) -> N
     assert "this key had paid it before" in again.stdout
     other = cli("pay", "6.00", "--merchant", merchant, "--idempotency-key", "once")
     assert other.exit_code == 1
-    assert other.stderr.startswith("payment-cli: the key was used before and differs in amount\n")
+    told = "this idempotency key was used before, for a request that differs in amount"
+    assert other.stderr.startswith(f"payment-cli: {told}\n")
 
 
 @pytest.mark.parametrize(

@@ -77,10 +77,13 @@ def test_what_a_killed_system_left_behind_leads_to_a_line_that_says_so(
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_no_sentence_of_the_list_of_commands_is_cut_off() -> None:
-    listed = _cli("--help").stdout.partition("Commands:")[2]
-    assert "webhook-gaps" in listed
-    assert "..." not in listed
+@pytest.mark.parametrize(
+    ("words", "listed"), [((), "webhook-gaps"), (("dlq",), "replay"), (("ledger",), "statement")]
+)
+def test_no_sentence_of_a_list_of_commands_is_cut_off(words: tuple[str, ...], listed: str) -> None:
+    commands = _cli(*words, "--help").stdout.partition("Commands:")[2]
+    assert listed in commands
+    assert "..." not in commands
 
 
 def _up(*options: str) -> "subprocess.CompletedProcess[str]":

@@ -19,6 +19,7 @@ _OFFENCES = {
     "service": ("services/trial/service.py", "import services.runtime.database"),
     "store": ("services/trial/store.py", "import payments.core.v1.money_pb2"),
     "translate": ("services/trial/translate.py", "import services.runtime.database"),
+    "wire": ("services/runtime/wire/offence.py", "import services.runtime.database"),
     "rpc": ("services/trial/rpc.py", "import services.trial.store"),
     "oracle": ("oracle/offence.py", "import services.trial.store"),
     "doors": ("cli/offence.py", "import asyncpg"),

@@ -15,11 +15,13 @@ select count(*) from ledger.ledger_transactions
 """
 
 
-async def verify(ledger: LedgerUnderTest, from_block: int = 0) -> IntegrityVerdict:
+async def verify(
+    ledger: LedgerUnderTest, from_block: int = 0, from_epoch: int = 0
+) -> IntegrityVerdict:
     reports = [
         report
         async for report in ledger.stub.VerifyIntegrity(
-            VerifyIntegrityRequest(from_block_number=from_block)
+            VerifyIntegrityRequest(from_block_number=from_block, from_epoch=from_epoch)
         )
     ]
     assert all(report.HasField("progress") for report in reports[:-1])

@@ -5,8 +5,10 @@ import pytest
 from payments.ledger.v1.integrity_pb2 import IntegrityFindingKind as Kind
 from payments.ledger.v1.integrity_pb2 import IntegrityState
 
+from services.kernel.errors import InvalidArgument, NotFound
 from services.runtime.database import Connection
 from services.runtime.migrate import migrate
+from services.runtime.rpc import typed_errors
 from services.runtime.startup import StartupError
 from tests.ledger.conftest import LedgerUnderTest
 from tests.ledger.messages import sale
@@ -214,3 +216,17 @@ async def test_a_restored_dump_begins_another_epoch_and_stays_whole(
     verdict = await verify(sealed)
     assert not verdict.findings
     assert verdict.checked.transactions_checked == 14
+    await _verification_begins_with_an_epoch(sealed, verdict.checked.blocks_checked)
+
+
+async def _verification_begins_with_an_epoch(ledger: LedgerUnderTest, last: int) -> None:
+    """The last block is the first one of the second epoch."""
+    assert (await verify(ledger, from_epoch=1)).checked.blocks_checked == last
+    assert (await verify(ledger, from_epoch=1, from_block=2)).checked.blocks_checked == last - 1
+    since = await verify(ledger, from_epoch=2)
+    assert (since.checked.blocks_checked, since.checked.transactions_checked) == (1, 1)
+    with pytest.raises(InvalidArgument, match="block 1 is before epoch 2"), typed_errors():
+        await verify(ledger, from_epoch=2, from_block=1)
+    for epoch in (3, 2**63 - 1):
+        with pytest.raises(NotFound, match="no block of epoch"), typed_errors():
+            await verify(ledger, from_epoch=epoch)

@@ -7,9 +7,10 @@ from payments.ledger.v1.integrity_pb2 import IntegrityFindingKind as Kind
 from payments.ledger.v1.integrity_pb2 import IntegrityState as State
 from payments.ledger.v1.integrity_pb2 import IntegrityVerdict
 
-from services.kernel.errors import FailedPrecondition
+from services.kernel.errors import FailedPrecondition, NotFound
 from services.runtime.database import Connection
 from services.runtime.migrate import migrate
+from services.runtime.rpc import typed_errors
 from tests.ledger.conftest import LedgerUnderTest, open_ledger
 from tests.ledger.messages import sale
 from tests.ledger.sealing import seal_all, verify
@@ -156,8 +157,6 @@ async def test_a_block_made_anew_in_place_of_one_that_was_seen_is_found(
     [
         (1, 2, "CHAIN_BROKEN 2: block 1, to which it was chained, is missing"),
         (2, 2, "CHAIN_BROKEN 3: block 2 is missing"),
-        (0, 4, "CHAIN_BROKEN 4: there is no block 4"),
-        (0, 2**63 - 1, f"CHAIN_BROKEN {2**63 - 1}: there is no block {2**63 - 1}"),
     ],
 )
 async def test_a_verification_from_a_block_on_misses_that_block_and_the_one_before(
@@ -165,6 +164,28 @@ async def test_a_verification_from_a_block_on_misses_that_block_and_the_one_befo
 ) -> None:
     await intruder.execute("delete from ledger.blocks where number = $1", gone)
     assert _told(await verify(newcomer, from_block))[0] == told
+
+
+@pytest.mark.parametrize("number", [4, 2**63 - 1])
+async def test_a_block_that_never_was_is_not_found_and_no_sign_of_tampering(
+    aged: LedgerUnderTest, number: int
+) -> None:
+    with pytest.raises(NotFound, match=f"there is no block {number}, nor any after it"):
+        await _verify_from(aged, number)
+
+
+async def test_a_block_that_was_seen_and_is_gone_is_no_block_that_never_was(
+    aged: LedgerUnderTest, intruder: Connection
+) -> None:
+    await intruder.execute("delete from ledger.blocks where number = 3")
+    verdict = await verify(aged, from_block=3)
+    assert verdict.state == State.INTEGRITY_STATE_TAMPERED
+    assert _told(verdict)[0].startswith("CHAIN_BROKEN 3: a block of hash")
+
+
+async def _verify_from(ledger: LedgerUnderTest, number: int) -> None:
+    with typed_errors():
+        await verify(ledger, number)
 
 
 async def test_a_row_forged_into_an_epoch_to_come_does_not_stop_the_sealer(

@@ -113,17 +113,23 @@ async def test_what_is_put_is_got_and_can_be_put_again(
     assert first["settings"]["routing_rules"][0]["match"]["metadata"] == {"segment": "vip"}
 
 
-_WRONG = [
+_REFUSED = [
     (_FILE.replace("default_currency: USD", "default_currency: XYZ"), "default_currency"),
     (_FILE.replace("weight_percent: 70", "weight_percent: 71"), "routing_rules[0].targets"),
+    (_FILE.replace(MERCHANT, "mer_1"), "mer_"),
+]
+_WRONG = [
     (_FILE.replace("capture_method: automatic", "capture_method: later"), "capture_method"),
     (_FILE.replace("timeout: 8s", "timeouts: 8s"), "timeouts"),
     (_FILE.replace("settings:", "setting:"), "setting is none of its fields"),
     (_FILE + "version: one\n", "version: must be"),
+    (_FILE + "version: yes\n", "version: must be"),
     ("a: [", "is no YAML"),
+    ("a: 2026-02-31", "is no YAML"),
+    ("[" * 3000, "is no YAML"),
+    ("\udcff", "cannot be read"),
     ("- a", "wants merchant_id"),
     (f"merchant_id: {MERCHANT}", "settings: must be"),
-    (_FILE.replace(MERCHANT, "mer_1"), "mer_"),
 ]
 
 
@@ -131,10 +137,11 @@ async def test_what_is_wrong_with_a_file_is_told_in_lines(
     config_cli: ConfigCli, tmp_path: Path
 ) -> None:
     file = tmp_path / "merchant.yaml"
-    for text, complaint in _WRONG:
-        file.write_text(text)
+    cases = [(*each, 1) for each in _REFUSED] + [(*each, 2) for each in _WRONG]
+    for text, complaint, exit_code in cases:
+        file.write_text(text, errors="surrogateescape")
         refused = await config_cli("put", str(file))
-        assert refused.returncode == 1, text
+        assert refused.returncode == exit_code, text
         assert complaint in refused.stderr
         assert "Traceback" not in refused.stderr
     assert (await config_cli("get", MERCHANT)).returncode == 1

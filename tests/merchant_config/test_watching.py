@@ -7,7 +7,11 @@ from typing import Any, cast
 
 import asyncpg
 import pytest
-from payments.config.v1.merchant_config_service_pb2 import WatchConfigsRequest
+from grpc.aio import UnaryStreamCall
+from payments.config.v1.merchant_config_service_pb2 import (
+    WatchConfigsRequest,
+    WatchConfigsResponse,
+)
 
 from services.kernel.errors import Unavailable
 from services.kernel.ids import MerchantId
@@ -64,7 +68,9 @@ async def test_a_version_that_commits_late_is_told(
     await late.close()
 
 
-def _watch(configs: ConfigsUnderTest):  # type: ignore[no-untyped-def]  # a stub's call
+def _watch(
+    configs: ConfigsUnderTest,
+) -> UnaryStreamCall[WatchConfigsRequest, WatchConfigsResponse]:
     return configs.stub.WatchConfigs(WatchConfigsRequest(), timeout=60)
 
 

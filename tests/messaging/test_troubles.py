@@ -24,7 +24,7 @@ from services.runtime.messaging.kafka.troubles import trouble_from
 from services.runtime.messaging.message import Topic
 from services.runtime.messaging.metrics import MessagingMetrics
 from services.runtime.messaging.wire import WireMessage
-from services.runtime.startup import StartupError
+from services.runtime.settings import SettingsError
 from tests.messaging.conftest import Running
 from tests.messaging.engines import ON_REAL_KAFKA, KafkaEngine
 from tests.messaging.system import (
@@ -264,6 +264,9 @@ def test_client_settings_are_read_from_a_file_of_names_and_values(tmp_path: Path
     file.write_text("# who we are\nsasl.username = switchyard\n\nsasl.password=a=b\n")
     assert read_client_file(file) == {"sasl.username": "switchyard", "sasl.password": "a=b"}
     file.write_text("hunter2\n")
-    with pytest.raises(StartupError, match="not name=value") as refusal:
+    with pytest.raises(SettingsError, match="not name=value") as refusal:
         read_client_file(file)
     assert "hunter2" not in str(refusal.value)
+    file.write_bytes(b"sasl.password=\xff\n")
+    with pytest.raises(SettingsError, match=r"KAFKA_CLIENT_FILE .* cannot be read"):
+        read_client_file(file)

@@ -235,8 +235,10 @@ async def test_what_processors_told_unasked_is_told(scripted: ScriptedHouse) -> 
     )
     request.event.occurred_at.GetCurrentTime()
     await house.stub.ApplyProcessorEvent(request)
+    request.event.id = request.idempotency_key = "evt_2"
+    await house.stub.ApplyProcessorEvent(request)
     story = await _explain(house, payment.id)
-    (applied,) = story.applied_events
+    applied, _ = story.applied_events
     assert (applied.processor_event_id, applied.webhook_event_id) == (
         "evt_1",
         request.webhook_event_id,
@@ -251,6 +253,7 @@ async def test_what_processors_told_unasked_is_told(scripted: ScriptedHouse) -> 
         )
         for each in told
     )
+    assert any("(evt_2), which changed nothing: dp_" in each for each in told)
     assert "processor: The customer disputed 40.00 USD (fraudulent) at simulated; the dispute" in (
         " ".join(told)
     )

@@ -109,76 +109,79 @@ def test_what_is_no_secret_key_is_refused_without_showing_it(key: str) -> None:
     assert not [problem for problem in problems if key in problem]
 
 
+_ALL_WRONG = """
+[[processors]]
+id = "Stripe!"
+adapter = "stripe"
+
+[[processors]]
+id = "paypal"
+adapter = "paypal"
+
+[[processors]]
+id = "none"
+adapter = "stripe"
+
+[[processors]]
+id = "empty"
+adapter = "stripe"
+options = { api_key_env = "NOT_SET" }
+
+[[processors]]
+id = "gone"
+adapter = "stripe"
+options = { api_key_file = "/nowhere/at/all" }
+
+[[processors]]
+id = "odd"
+adapter = "simulated"
+currencies = ["EURO"]
+countries = ["Germany"]
+colour = "red"
+
+[[processors]]
+id = "fast"
+adapter = "simulated"
+options = { latency = 3 }
+
+[[processors]]
+id = "cards"
+adapter = "apple_pay"
+methods = ["card"]
+options = { api_key_env = "KEY" }
+
+[[processors]]
+id = "where"
+adapter = "stripe"
+options = { api_key_env = "KEY", base_url = "stripe" }
+
+[[processors]]
+id = "twice"
+adapter = "simulated"
+
+[[processors]]
+id = "twice"
+adapter = "simulated"
+"""
+_EACH_WRONG = (
+    "processor Stripe!: id",
+    "processor paypal: there is no adapter 'paypal'",
+    "processor none: say api_key_env or api_key_file",
+    "processor empty: there is no key in NOT_SET",
+    "processor gone: api_key_file cannot be read",
+    "processor odd: currencies.0",
+    "processor odd: countries.0",
+    "processor odd: colour",
+    "processor fast: latency",
+    "processor cards: apple_pay does not take card",
+    "processor where: base_url",
+    "processor twice: two have this id",
+)
+
+
 def test_everything_that_is_wrong_is_said_at_once(write: Any) -> None:
-    file = write("""
-        [[processors]]
-        id = "Stripe!"
-        adapter = "stripe"
-
-        [[processors]]
-        id = "paypal"
-        adapter = "paypal"
-
-        [[processors]]
-        id = "none"
-        adapter = "stripe"
-
-        [[processors]]
-        id = "empty"
-        adapter = "stripe"
-        options = { api_key_env = "NOT_SET" }
-
-        [[processors]]
-        id = "gone"
-        adapter = "stripe"
-        options = { api_key_file = "/nowhere/at/all" }
-
-        [[processors]]
-        id = "odd"
-        adapter = "simulated"
-        currencies = ["EURO"]
-        countries = ["Germany"]
-        colour = "red"
-
-        [[processors]]
-        id = "fast"
-        adapter = "simulated"
-        options = { latency = 3 }
-
-        [[processors]]
-        id = "cards"
-        adapter = "apple_pay"
-        methods = ["card"]
-        options = { api_key_env = "KEY" }
-
-        [[processors]]
-        id = "where"
-        adapter = "stripe"
-        options = { api_key_env = "KEY", base_url = "stripe" }
-
-        [[processors]]
-        id = "twice"
-        adapter = "simulated"
-
-        [[processors]]
-        id = "twice"
-        adapter = "simulated"
-    """)
-    problems = "\n".join(refused(file, {"KEY": TEST_KEY}))
-    for expected in (
-        "processor Stripe!: id",
-        "processor paypal: there is no adapter 'paypal'",
-        "processor none: say api_key_env or api_key_file",
-        "processor empty: there is no key in NOT_SET",
-        "processor gone: api_key_file cannot be read",
-        "processor odd: currencies.0",
-        "processor odd: countries.0",
-        "processor odd: colour",
-        "processor fast: latency",
-        "processor cards: apple_pay does not take card",
-        "processor where: base_url",
-        "processor twice: two have this id",
-    ):
+    problems = "\n".join(refused(write(_ALL_WRONG), {"KEY": TEST_KEY}))
+    for expected in _EACH_WRONG:
         assert expected in problems, problems
 
 

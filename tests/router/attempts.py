@@ -10,7 +10,11 @@ from payments.core.v1.payment_method_pb2 import PaymentInstrument, PaymentMethod
 from payments.core.v1.payment_terms_pb2 import RetryPolicy
 from payments.processor.v1.attempt_pb2 import Attempt
 from payments.result.v1.result_pb2 import Outcome, Result
-from payments.router.v1.router_service_pb2 import ExecuteAttemptRequest, LookupAttemptRequest
+from payments.router.v1.router_service_pb2 import (
+    ExecuteAttemptRequest,
+    ExecuteAttemptResponse,
+    LookupAttemptRequest,
+)
 
 from services.kernel.ids import AttemptId, MerchantId, PaymentId, StepId
 from services.kernel.outcome import ErrorCode
@@ -98,3 +102,8 @@ def unknown(code: ErrorCode = ErrorCode.TIMEOUT) -> Result:
 
 def nothing_found() -> Result:
     return unknown(ErrorCode.PROCESSING_ERROR)
+
+
+def rules_of(response: ExecuteAttemptResponse) -> list[str]:
+    """The rules by which the router has decided, in their order."""
+    return [decision.rule for decision in response.decisions]

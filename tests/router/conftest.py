@@ -12,6 +12,7 @@ from payments.processor.v1.processor_service_pb2_grpc import (
     ProcessorServiceStub,
     add_ProcessorServiceServicer_to_server,
 )
+from payments.router.v1.circuit_breaker_pb2 import CircuitBreaker
 from payments.router.v1.router_service_pb2 import ExecuteAttemptResponse, ListCircuitBreakersRequest
 from payments.router.v1.router_service_pb2_grpc import (
     RouterServiceStub,
@@ -47,7 +48,9 @@ class RouterUnderTest:
     async def execute(self, **changed: Any) -> ExecuteAttemptResponse:
         return await self.stub.ExecuteAttempt(attempt(**changed))
 
-    async def breaker(self, operation: Operation.ValueType = Operation.OPERATION_AUTHORIZE):  # type: ignore[no-untyped-def]  # a message
+    async def breaker(
+        self, operation: Operation.ValueType = Operation.OPERATION_AUTHORIZE
+    ) -> CircuitBreaker:
         listed = await self.stub.ListCircuitBreakers(
             ListCircuitBreakersRequest(processor_id="stripe", page_size=100)
         )

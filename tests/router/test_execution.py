@@ -1,24 +1,19 @@
-"""One attempt at one processor: when it is sent again, looked up, or sent elsewhere."""
+"""One attempt at one processor: when its answer stands, is looked up, or names another."""
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from payments.core.v1.error_code_pb2 import ErrorCode as CodeNumber
 from payments.core.v1.operation_pb2 import Operation
 from payments.result.v1.result_pb2 import Outcome, Result
-from payments.router.v1.router_service_pb2 import ExecuteAttemptRequest
 
 from services.kernel.errors import (
-    InvalidArgument,
     NotFound,
     Reason,
     SwitchyardError,
-    Unavailable,
 )
 from services.kernel.outcome import ErrorCode
-from services.runtime.rpc import typed_errors
 from tests.router.attempts import (
     AUTHORIZE,
     CAPTURE,
@@ -29,15 +24,12 @@ from tests.router.attempts import (
     failed,
     lookup_of,
     nothing_found,
+    rules_of,
     succeeded,
     unknown,
 )
 from tests.router.conftest import BEGINNING, RouterUnderTest
 from tests.stand_in_processors import never
-
-
-def _rules(response: Any) -> list[str]:
-    return [decision.rule for decision in response.decisions]
 
 
 async def test_a_success_is_told_as_the_processor_told_it(router: RouterUnderTest) -> None:
@@ -63,37 +55,6 @@ async def test_each_operation_goes_to_the_processor_of_the_attempt(
 
 
 @pytest.mark.parametrize(
-    "code", [ErrorCode.NETWORK_FAILURE, ErrorCode.RATE_LIMITED, ErrorCode.PROCESSING_ERROR]
-)
-async def test_a_passing_failure_is_tried_again_under_the_same_key(
-    router: RouterUnderTest, code: ErrorCode
-) -> None:
-    router.processors.script(AUTHORIZE, failed(code), failed(code), succeeded())
-    response = await router.execute(key="key-1")
-    assert response.result.success
-    assert _rules(response) == [f"retry.{code}", f"retry.{code}"]
-    asked = [request for _, request in router.processors.asked]
-    assert {request.idempotency_key for request in asked} == {"key-1"}
-    assert len({request.attempt.id for request in asked}) == 1
-    # Half of 200 ms and half of 400 ms: what is waited is up to chance, all of it.
-    assert router.waits_seconds == pytest.approx([0.1, 0.2])
-
-
-async def test_it_is_tried_three_times_at_most(router: RouterUnderTest) -> None:
-    router.processors.script(AUTHORIZE, *[failed(ErrorCode.NETWORK_FAILURE)] * 9)
-    response = await router.execute(max_tries=9, alternatives=())
-    assert len(response.tries) == 3
-    assert router.processors.count(AUTHORIZE) == 3
-    assert "retry.exhausted" in _rules(response)
-
-
-async def test_a_policy_of_one_try_is_kept(router: RouterUnderTest) -> None:
-    router.processors.script(AUTHORIZE, failed(ErrorCode.NETWORK_FAILURE))
-    response = await router.execute(max_tries=1)
-    assert len(response.tries) == 1
-
-
-@pytest.mark.parametrize(
     "code",
     [
         ErrorCode.DECLINED,
@@ -110,7 +71,7 @@ async def test_a_decline_is_final(router: RouterUnderTest, code: ErrorCode) -> N
     assert response.result.outcome == Outcome.OUTCOME_FAILED
     assert router.processors.count(AUTHORIZE) == 1
     assert not response.failover_to
-    assert _rules(response) == ["failover.not_eligible"]
+    assert rules_of(response) == ["failover.not_eligible"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +90,7 @@ async def test_a_definite_failure_of_the_processor_names_the_next_one(
     router.processors.script(AUTHORIZE, *[answer] * 3)
     response = await router.execute()
     assert response.failover_to == "backup"
-    assert _rules(response)[-1] == rule
+    assert rules_of(response)[-1] == rule
     asked = {request.attempt.processor_id for _, request in router.processors.asked}
     assert asked == {"stripe"}, "the router makes no attempt of its own"
 
@@ -167,7 +128,7 @@ async def test_without_alternatives_a_failure_stands(router: RouterUnderTest) ->
     router.processors.script(AUTHORIZE, *[failed(ErrorCode.NETWORK_FAILURE)] * 3)
     response = await router.execute(alternatives=("stripe",))
     assert not response.failover_to
-    assert _rules(response)[-1] == "failover.none_left"
+    assert rules_of(response)[-1] == "failover.none_left"
 
 
 @pytest.mark.parametrize("waiting", [Outcome.OUTCOME_REQUIRES_ACTION, Outcome.OUTCOME_PENDING])
@@ -185,7 +146,7 @@ async def test_an_unknown_outcome_is_looked_up(router: RouterUnderTest) -> None:
     response = await router.execute()
     assert response.result.success
     assert [sent.operation for sent in response.tries] == [AUTHORIZE, LOOKUP, LOOKUP]
-    assert _rules(response) == ["lookup.unknown", "lookup.found"]
+    assert rules_of(response) == ["lookup.unknown", "lookup.found"]
 
 
 async def test_what_a_lookup_finds_to_have_failed_may_go_elsewhere(
@@ -204,7 +165,7 @@ async def test_an_outcome_that_stays_unknown_goes_nowhere(router: RouterUnderTes
     assert response.result.outcome == Outcome.OUTCOME_UNKNOWN
     assert not response.failover_to
     assert router.processors.count(AUTHORIZE) == 1
-    assert _rules(response) == ["lookup.unknown", "lookup.unresolved"]
+    assert rules_of(response) == ["lookup.unknown", "lookup.unresolved"]
     assert router.clock.now() - BEGINNING <= timedelta(seconds=30)
 
 
@@ -228,57 +189,6 @@ async def test_a_processor_that_does_not_answer_is_given_up_in_time_and_looked_u
     assert not response.failover_to
 
 
-async def test_there_is_no_try_for_which_no_time_is_left(router: RouterUnderTest) -> None:
-    router.processors.script(AUTHORIZE, *[failed(ErrorCode.NETWORK_FAILURE)] * 3)
-    response = await router.execute(timeout_seconds=0.1)
-    assert len(response.tries) == 1
-    assert _rules(response) == ["retry.no_time", "failover.network_failure"]
-
-
-@pytest.mark.parametrize(
-    ("error", "outcome", "failover_to"),
-    [
-        (
-            NotFound("no such processor", reason=Reason.PROCESSOR_NOT_FOUND),
-            Outcome.OUTCOME_FAILED,
-            "backup",
-        ),
-        (InvalidArgument("does not take it"), Outcome.OUTCOME_FAILED, "backup"),
-        (
-            Unavailable("going away", reason=Reason.SHUTTING_DOWN),
-            Outcome.OUTCOME_FAILED,
-            "backup",
-        ),
-        (Unavailable("connection lost"), Outcome.OUTCOME_UNKNOWN, ""),
-        (RuntimeError("a defect"), Outcome.OUTCOME_UNKNOWN, ""),
-    ],
-)
-async def test_an_error_instead_of_a_result_is_a_failure_only_where_nothing_was_sent(
-    router: RouterUnderTest,
-    error: SwitchyardError | RuntimeError,
-    outcome: Outcome.ValueType,
-    failover_to: str,
-) -> None:
-    router.processors.script(AUTHORIZE, *[error] * 3)
-    router.processors.script(LOOKUP, *[Unavailable("connection lost")] * 9)
-    response = await router.execute()
-    assert response.result.outcome == outcome
-    assert response.failover_to == failover_to
-    assert response.result.raw.fields["problem"].string_value
-
-
-async def test_a_processor_that_does_not_exist_leaves_no_breaker_behind(
-    router: RouterUnderTest,
-) -> None:
-    router.processors.script(
-        AUTHORIZE, NotFound("no such processor", reason=Reason.PROCESSOR_NOT_FOUND)
-    )
-    await router.execute(processor_id="nobody")
-    page = router.telemetry.registry.collect()
-    samples = [s.labels for metric in page for s in metric.samples if "breaker" in metric.name]
-    assert not samples
-
-
 async def test_after_its_key_is_forgotten_an_attempt_is_looked_up_and_never_sent(
     router: RouterUnderTest,
 ) -> None:
@@ -286,7 +196,7 @@ async def test_after_its_key_is_forgotten_an_attempt_is_looked_up_and_never_sent
     response = await router.execute(key_expires_at=BEGINNING)
     assert response.result.outcome == Outcome.OUTCOME_UNKNOWN
     assert router.processors.count(AUTHORIZE) == 0
-    assert _rules(response)[0] == "key.expired"
+    assert rules_of(response)[0] == "key.expired"
 
 
 @pytest.mark.parametrize(
@@ -324,7 +234,7 @@ async def test_what_was_sent_before_is_in_doubt_while_its_processor_is_held_off(
     lost = await router.execute(sent_before=True)
     assert lost.result.outcome == Outcome.OUTCOME_UNKNOWN
     assert not lost.failover_to
-    assert "sent.before" in _rules(lost)
+    assert "sent.before" in rules_of(lost)
 
 
 async def test_a_verdict_on_the_card_settles_what_was_sent_before(router: RouterUnderTest) -> None:
@@ -363,39 +273,6 @@ async def test_a_lookup_that_fails_leaves_the_attempt_unknown(router: RouterUnde
     router.processors.script(LOOKUP, *[not_found] * 9)
     response = await router.stub.LookupAttempt(lookup_of(attempt()))
     assert response.result.outcome == Outcome.OUTCOME_UNKNOWN
-
-
-def _bad_requests() -> list[tuple[ExecuteAttemptRequest, str]]:
-    keyless = attempt()
-    keyless.idempotency_key = ""
-    lookup = attempt(operation=LOOKUP)
-    unsaid = attempt(operation=Operation.OPERATION_UNSPECIFIED)
-    nowhere = attempt(processor_id="")
-    timeless = attempt(timeout_seconds=0)
-    jittery = attempt()
-    jittery.retry_policy.jitter_percent = 101
-    endless = attempt()
-    endless.timeout.seconds = 2**62
-    return [
-        (keyless, "idempotency_key"),
-        (lookup, "attempt.operation"),
-        (unsaid, "attempt.operation"),
-        (nowhere, "attempt.processor_id"),
-        (timeless, "timeout"),
-        (jittery, "retry_policy"),
-        (endless, "timeout"),
-        (ExecuteAttemptRequest(), "attempt.operation"),
-    ]
-
-
-@pytest.mark.parametrize(("request_", "field"), _bad_requests())
-async def test_a_bad_request_is_refused_and_nothing_is_sent(
-    router: RouterUnderTest, request_: ExecuteAttemptRequest, field: str
-) -> None:
-    with pytest.raises(InvalidArgument) as refusal, typed_errors():
-        await router.stub.ExecuteAttempt(request_)
-    assert [violation.field for violation in refusal.value.violations] == [field]
-    assert not router.processors.asked
 
 
 async def test_tries_and_failovers_are_counted(router: RouterUnderTest) -> None:

@@ -56,6 +56,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ("LOG_LEVEL", "loud", "LOG_LEVEL is wrong: it wants debug, info, warning or error"),
         ("GRPC_TLS_KEY", "/no/such/file", "GRPC_TLS_KEY is wrong: it wants a PEM file"),
         ("OTEL_TRACES_SAMPLER_ARG", "2", "OTEL_TRACES_SAMPLER_ARG is wrong: it wants the share"),
+        ("LEASE_SECONDS", "0", "LEASE_SECONDS is wrong: it wants 1 to 300 seconds"),
         ("GRPC_TOKEN", "short", "GRPC_TOKEN is too short to be safe: it wants a random text"),
         ("DATABASE_URL", f"mysql://a:{_SECRET}@h/d", "DATABASE_URL is no PostgreSQL URL: it wants"),
         ("DATABASE_URL", f"postgresql://a:{_SECRET}@h:x/d", "DATABASE_URL is no PostgreSQL URL"),

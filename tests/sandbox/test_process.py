@@ -107,6 +107,23 @@ def test_another_seed_on_the_same_directory_is_refused(start: Start, tmp_path: P
     assert "seed 5" in ended.stderr
 
 
+def test_second_sandbox_on_the_same_directory_is_refused(start: Start, tmp_path: Path) -> None:
+    first, url = start(tmp_path)
+    refused = subprocess.run(
+        command(tmp_path), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        f"sandbox: cannot start: another sandbox runs on {tmp_path}: stop it, or name another"
+        " --data\n"
+    )
+    assert client(url).payment_intents.create(PAY).status == "succeeded"
+    # It goes with its holder, also with one that had no time to let go.
+    first.kill()
+    _, url = start(tmp_path)
+    assert len(record(url)["charges"]) == 1
+
+
 def test_same_seed_gives_the_same_ids(start: Start, tmp_path: Path) -> None:
     ids = []
     for name in ("one", "two"):

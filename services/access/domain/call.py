@@ -43,8 +43,8 @@ class Call:
         if differing:
             message = "is not what it was when this idempotency key was used first"
             raise Conflict(
-                f"the key {self.idempotency_key!r} already stands for another request:"
-                f" {', '.join(differing)} differ",
+                f"the idempotency key {self.idempotency_key!r} was used before, for a request"
+                f" that differs in {', '.join(differing)}",
                 reason=Reason.IDEMPOTENCY_KEY_REUSED,
                 violations=[
                     FieldViolation(name, "idempotency_key.same_body", message) for name in differing

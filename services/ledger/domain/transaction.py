@@ -207,7 +207,9 @@ class Posted:
 def key_reused(asked: TransactionDraft, standing: Transaction) -> Conflict:
     """The refusal of a key that already stands for another body."""
     differing = ", ".join(asked.differences(standing))
-    message = f"the key already stands for {standing.id}, which differs in {differing}"
+    message = (
+        f"this idempotency key was used before, for {standing.id}, which differs in {differing}"
+    )
     return Conflict(
         message,
         reason=Reason.IDEMPOTENCY_KEY_REUSED,

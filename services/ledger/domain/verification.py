@@ -121,11 +121,6 @@ def _follows_on(block: Block, previous: Block) -> int:
     return previous.range.below_xid if block.range.epoch == previous.range.epoch else 0
 
 
-def missing(number: int) -> Finding:
-    """The block with which a verification was to begin is not there, nor any after it."""
-    return Finding(FindingKind.CHAIN_BROKEN, f"there is no block {number}", number)
-
-
 def vanished(block: Block) -> Finding:
     """A block that this process knew stands no longer as it did."""
     message = f"a block of hash {block.hash.hex()} stood here and is gone"

@@ -196,6 +196,10 @@ select number, epoch, from_xid::text as from_xid, below_xid::text as below_xid,
 -- For the progress bar.
 select count(*) from ledger.blocks where number >= $1;
 
+-- name: first_of_epoch
+-- Where a verification of one server's blocks begins.
+select min(number) from ledger.blocks where epoch = $1::bigint;
+
 -- name: sums
 -- Zero per currency, in a ledger that is whole.
 select currency, sum(amount)::numeric as total from ledger.ledger_entries group by currency;

@@ -143,6 +143,11 @@ class Seals:
         async with self._database.connection() as connection:
             return int(await connection.fetchval(_SQL["count_blocks"], from_number))
 
+    async def first_number_of(self, epoch: int) -> int | None:
+        async with self._database.connection() as connection:
+            number: int | None = await connection.fetchval(_SQL["first_of_epoch"], epoch)
+            return number
+
     async def count_before(self, last: Block) -> int:
         """How many transactions lie where the blocks up to this one should hold them all."""
         async with self._database.connection() as connection:

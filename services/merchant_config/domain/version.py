@@ -90,7 +90,10 @@ def stale(expected: int, newest: int) -> InFlight:
 
 def key_reused(key: str, version: int) -> Conflict:
     """The refusal of a key that already stands for another proposal."""
-    message = f"the key {key!r} already stands for another proposal, which became {version}"
+    message = (
+        f"the idempotency key {key!r} was used before, for another proposal,"
+        f" which became version {version}"
+    )
     return Conflict(
         message,
         reason=Reason.IDEMPOTENCY_KEY_REUSED,

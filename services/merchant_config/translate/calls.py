@@ -3,12 +3,10 @@
 import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from google.protobuf.json_format import Parse
 from google.protobuf.struct_pb2 import Value
-from google.protobuf.timestamp_pb2 import Timestamp
 from payments.config.v1 import merchant_config_pb2
 from payments.config.v1 import merchant_config_service_pb2 as pb
 
@@ -20,6 +18,7 @@ from services.merchant_config.domain.settings import MerchantConfig
 from services.merchant_config.domain.version import Proposal
 from services.merchant_config.translate.reading import settings_from_message
 from services.merchant_config.translate.writing import settings_message
+from services.runtime.wire.moments import timestamp
 
 _VERSION: Final = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -46,7 +45,7 @@ def config_message(config: MerchantConfig) -> merchant_config_pb2.MerchantConfig
         version=config.version,
         comment=config.comment,
         author=config.author,
-        created_at=_timestamp(config.created_at),
+        created_at=timestamp(config.created_at),
     )
     if config.settings is not None:
         message.settings.CopyFrom(settings_message(config.settings))
@@ -57,7 +56,7 @@ def announcement_message(config: MerchantConfig) -> pb.WatchConfigsResponse:
     return pb.WatchConfigsResponse(
         merchant_id=config.merchant_id,
         version=config.version,
-        created_at=_timestamp(config.created_at),
+        created_at=timestamp(config.created_at),
     )
 
 
@@ -85,12 +84,6 @@ def change_message(change: Change) -> pb.ConfigChange:
 
 def _value(value: Json) -> Value:
     return Parse(json.dumps(value), Value())
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
 
 
 def _filters(request: pb.ListConfigVersionsRequest) -> str:

@@ -7,11 +7,10 @@ from typing import Any, Final, TypeVar
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from payments.config.v1 import merchant_config_pb2, routing_rule_pb2
-from payments.core.v1 import money_pb2, payment_method_pb2, payment_terms_pb2
+from payments.core.v1 import money_pb2, payment_terms_pb2
 
-from services.kernel.context import CaptureMethod, CardNetwork, PaymentMethod, SplitPolicy
 from services.kernel.errors import FieldViolation, InvalidArgument
-from services.kernel.money import Currency, Money
+from services.kernel.money import Money
 from services.kernel.retry import RetryPolicy
 from services.merchant_config.domain.settings import (
     AmountBand,
@@ -28,26 +27,12 @@ from services.merchant_config.domain.settings import (
     VelocityScope,
     WebhookEndpoint,
 )
+from services.runtime.wire.amounts import money_from
+from services.runtime.wire.words import CAPTURE_METHODS, METHODS, NETWORKS, SPLIT_POLICIES
 
 _Number = TypeVar("_Number", bound=int)
 _Word = TypeVar("_Word")
 
-METHODS: Final = {
-    payment_method_pb2.PaymentMethod.Value(f"PAYMENT_METHOD_{method.name}"): method
-    for method in PaymentMethod
-}
-NETWORKS: Final = {
-    payment_method_pb2.CardNetwork.Value(f"CARD_NETWORK_{network.name}"): network
-    for network in CardNetwork
-}
-CAPTURE_METHODS: Final = {
-    payment_terms_pb2.CaptureMethod.Value(f"CAPTURE_METHOD_{method.name}"): method
-    for method in CaptureMethod
-}
-SPLIT_POLICIES: Final = {
-    payment_terms_pb2.SplitPolicy.Value(f"SPLIT_POLICY_{policy.name}"): policy
-    for policy in SplitPolicy
-}
 SCOPES: Final = {
     merchant_config_pb2.VelocityScope.Value(f"VELOCITY_SCOPE_{scope.name}"): scope
     for scope in VelocityScope
@@ -216,7 +201,7 @@ class _Reading:
 
     def _amount(self, path: str, message: money_pb2.Money) -> Money | None:
         try:
-            return Money(message.amount_minor, Currency(message.currency))
+            return money_from(message)
         except InvalidArgument as error:
             for violation in error.violations:
                 self._stumble(f"{path}.{violation.field}", violation.rule, violation.message)

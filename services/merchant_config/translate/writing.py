@@ -2,16 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import TypeVar, cast
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict, ParseDict
 from payments.config.v1 import merchant_config_pb2, routing_rule_pb2
-from payments.core.v1 import money_pb2, payment_terms_pb2
+from payments.core.v1 import money_pb2
 
 from services.kernel.money import Money
-from services.kernel.retry import RetryPolicy
 from services.merchant_config.domain.diff import Json
 from services.merchant_config.domain.settings import (
     AmountLimit,
@@ -23,13 +20,13 @@ from services.merchant_config.domain.settings import (
     VelocityLimit,
 )
 from services.merchant_config.translate.reading import (
-    CAPTURE_METHODS,
-    METHODS,
-    NETWORKS,
     SCOPES,
-    SPLIT_POLICIES,
     settings_from_message,
 )
+from services.runtime.wire.amounts import money_message
+from services.runtime.wire.moments import duration
+from services.runtime.wire.retry import retry_policy_message
+from services.runtime.wire.words import CAPTURE_METHODS, METHODS, NETWORKS, SPLIT_POLICIES
 
 _Number = TypeVar("_Number", bound=int)
 _Word = TypeVar("_Word")
@@ -61,14 +58,14 @@ def settings_message(settings: MerchantSettings) -> merchant_config_pb2.Merchant
         default_currency=settings.default_currency,
         fees=merchant_config_pb2.FeeSchedule(
             basis_points=settings.fees.basis_points,
-            fixed=[_money(fixed) for fixed in settings.fees.fixed],
+            fixed=[money_message(fixed) for fixed in settings.fees.fixed],
         ),
         capture_method=_number(CAPTURE_METHODS, settings.capture_method),
         split_policy=_number(SPLIT_POLICIES, settings.split_policy),
         processors=[_preference(each) for each in settings.processors],
         routing_rules=[_rule(each) for each in settings.routing_rules],
-        step_timeout=_duration(settings.step_timeout),
-        retry_policy=_retry_policy(settings.retry_policy),
+        step_timeout=duration(settings.step_timeout),
+        retry_policy=retry_policy_message(settings.retry_policy),
         allowed_methods=[_number(METHODS, method) for method in settings.allowed_methods],
         amount_limits=[_amount_limit(each) for each in settings.amount_limits],
         velocity_limits=[_velocity_limit(each) for each in settings.velocity_limits],
@@ -90,7 +87,7 @@ def _preference(preference: ProcessorPreference) -> merchant_config_pb2.Processo
     return merchant_config_pb2.ProcessorPreference(
         processor_id=preference.processor_id,
         weight_percent=preference.weight_percent,
-        timeout=_duration(preference.timeout),
+        timeout=duration(preference.timeout),
     )
 
 
@@ -105,8 +102,8 @@ def _rule(rule: RoutingRule) -> routing_rule_pb2.RoutingRule:
             for target in rule.targets
         ],
         excluded_processor_ids=rule.excluded_processor_ids,
-        step_timeout=_duration(rule.step_timeout),
-        retry_policy=_retry_policy(rule.retry_policy),
+        step_timeout=duration(rule.step_timeout),
+        retry_policy=retry_policy_message(rule.retry_policy),
         failover_on_soft_decline=rule.failover_on_soft_decline,
     )
 
@@ -127,18 +124,6 @@ def _match(match: RouteMatch) -> routing_rule_pb2.RouteMatch:
     )
 
 
-def _retry_policy(policy: RetryPolicy | None) -> payment_terms_pb2.RetryPolicy | None:
-    if policy is None:
-        return None
-    return payment_terms_pb2.RetryPolicy(
-        max_tries=policy.max_tries,
-        initial_backoff=_duration(policy.initial_backoff),
-        max_backoff=_duration(policy.max_backoff),
-        backoff_growth_percent=policy.backoff_growth_percent,
-        jitter_percent=policy.jitter_percent,
-    )
-
-
 def _amount_limit(limit: AmountLimit) -> merchant_config_pb2.AmountLimit:
     return merchant_config_pb2.AmountLimit(
         method=_number(METHODS, limit.method),
@@ -150,7 +135,7 @@ def _amount_limit(limit: AmountLimit) -> merchant_config_pb2.AmountLimit:
 def _velocity_limit(limit: VelocityLimit) -> merchant_config_pb2.VelocityLimit:
     return merchant_config_pb2.VelocityLimit(
         scope=_number(SCOPES, limit.scope),
-        window=_duration(limit.window),
+        window=duration(limit.window),
         max_count=limit.max_count,
         max_amount=_bound(limit.max_amount),
     )
@@ -158,7 +143,7 @@ def _velocity_limit(limit: VelocityLimit) -> merchant_config_pb2.VelocityLimit:
 
 def _attempt_limit(limit: AttemptLimit) -> merchant_config_pb2.AttemptLimit:
     return merchant_config_pb2.AttemptLimit(
-        max_attempts=limit.max_attempts, window=_duration(limit.window)
+        max_attempts=limit.max_attempts, window=duration(limit.window)
     )
 
 
@@ -168,17 +153,5 @@ def _number(words: Mapping[_Number, _Word], word: _Word | None) -> _Number:
     return next(numbers, cast("_Number", 0))
 
 
-def _duration(span: timedelta | None) -> Duration | None:
-    if span is None:
-        return None
-    duration = Duration()
-    duration.FromTimedelta(span)
-    return duration
-
-
 def _bound(money: Money | None) -> money_pb2.Money | None:
-    return None if money is None else _money(money)
-
-
-def _money(money: Money) -> money_pb2.Money:
-    return money_pb2.Money(amount_minor=money.amount_minor, currency=money.currency.code)
+    return None if money is None else money_message(money)

@@ -180,7 +180,8 @@ def judge(command: Command, standing: KeyRecord) -> Answer | Conflict | InFlight
 
 def _key_reused(command: Command, standing: KeyRecord) -> Conflict:
     differing = _differences(command, standing)
-    message = f"the key was used before and differs in {', '.join(differing)}"
+    fields = ", ".join(differing)
+    message = f"this idempotency key was used before, for a request that differs in {fields}"
     return Conflict(
         message,
         reason=Reason.IDEMPOTENCY_KEY_REUSED,
@@ -188,7 +189,7 @@ def _key_reused(command: Command, standing: KeyRecord) -> Conflict:
             FieldViolation(field, "idempotency_key.same_body", "differs from the first call's")
             for field in differing
         ],
-        details={"payment_id": standing.payment_id, "differing_fields": ", ".join(differing)},
+        details={"payment_id": standing.payment_id, "differing_fields": fields},
     )
 
 

@@ -82,7 +82,7 @@ class Postings:
             assert row is not None, "it stands, by this call or by an earlier one"
             if row["fingerprint"] != asked:
                 raise Conflict(
-                    "the idempotency key was used for something else",
+                    "this idempotency key was used before, for another retry",
                     reason=Reason.IDEMPOTENCY_KEY_REUSED,
                 )
             return int(row["postings"])

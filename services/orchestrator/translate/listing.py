@@ -24,6 +24,7 @@ from services.orchestrator.translate.words import (
     plain_text,
     word,
 )
+from services.runtime.wire.listing import filters_of
 
 AnyId = TypeVar("AnyId", bound=Id)
 
@@ -86,13 +87,13 @@ def request_filter(request: pb.ListRecordedRequestsRequest) -> RequestFilter:
 
 def page_after(page_token: str, request: Message, kind: type[AnyId]) -> AnyId | None:
     """The one after which the page begins; None for the first page."""
-    cursor = decode_page_token(page_token, _filters(request), length=1)
+    cursor = decode_page_token(page_token, filters_of(request), length=1)
     return None if cursor is None else kind.parse(cursor[0])
 
 
 def next_page_token(request: Message, last: Id | None) -> str:
     """Where the next page begins; empty when there is none."""
-    return "" if last is None else encode_page_token(_filters(request), (last,))
+    return "" if last is None else encode_page_token(filters_of(request), (last,))
 
 
 def version_seen(request: pb.WatchPaymentRequest) -> int:
@@ -108,12 +109,3 @@ def _payment_id(payment_id: str) -> PaymentId | None:
 
 def _text(path: str, text: str) -> str | None:
     return plain_text(path, text) or None
-
-
-def _filters(request: Message) -> str:
-    """The request without its paging: what a page token is tied to."""
-    filters = type(request)()
-    filters.CopyFrom(request)
-    filters.ClearField("page_size")
-    filters.ClearField("page_token")
-    return request.DESCRIPTOR.name + filters.SerializeToString(deterministic=True).hex()

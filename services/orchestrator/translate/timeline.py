@@ -17,6 +17,7 @@ from payments.result.v1.result_pb2 import Outcome, Result
 from payments.router.v1.routing_pb2 import Try
 
 from services.kernel.outcome import ErrorCode
+from services.orchestrator.domain.applied import Disposition
 from services.orchestrator.domain.attempt import Attempt
 from services.orchestrator.domain.changes import Transition
 from services.orchestrator.domain.dispute import Dispute
@@ -219,8 +220,10 @@ def _outcome(result: Result) -> str:
 
 
 def _heard(heard: HeardEvent) -> _Line:
-    text = f"{heard.processor_id} told of {heard.native_type} ({heard.id}), which was"
-    text += f" {heard.disposition}: {heard.message.rstrip('.')}."
+    is_known = heard.disposition is Disposition.KNOWN
+    what = "changed nothing" if is_known else f"was {heard.disposition}"
+    text = f"{heard.processor_id} told of {heard.native_type} ({heard.id}), which {what}:"
+    text += f" {heard.message.rstrip('.')}."
     return _Line(heard.applied_at, _Rank.LEARNED, "webhooks", text, heard.webhook_event_id or "")
 
 

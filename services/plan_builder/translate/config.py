@@ -20,14 +20,9 @@ from services.plan_builder.domain.config import (
     RouteMatch,
     RoutingRule,
 )
-from services.plan_builder.translate.words import (
-    CAPTURE_METHODS,
-    METHODS,
-    NETWORKS,
-    SPLIT_POLICIES,
-    money_from,
-    retry_policy_from,
-)
+from services.plan_builder.translate.words import retry_policy_from
+from services.runtime.wire.amounts import money_from
+from services.runtime.wire.words import CAPTURE_METHODS, METHODS, NETWORKS, SPLIT_POLICIES
 
 # What a configuration means where it says nothing.
 _STEP_TIMEOUT: Final = timedelta(seconds=30)

@@ -1,13 +1,8 @@
 """A plan as a message, the same bytes for the same plan; and a plan from its message."""
 
 import hashlib
-from datetime import timedelta
 
-from google.protobuf.duration_pb2 import Duration
-from payments.core.v1 import (
-    payment_method_pb2,
-    payment_terms_pb2,
-)
+from payments.core.v1 import payment_method_pb2
 from payments.plan.v1 import payment_plan_pb2
 
 from services.kernel.context import PaymentInstrument
@@ -19,7 +14,11 @@ from services.plan_builder.domain.plan import (
     PaymentPlan,
     PaymentStep,
 )
-from services.plan_builder.translate.words import (
+from services.plan_builder.translate.words import retry_policy_from
+from services.runtime.wire.amounts import money_from, money_message
+from services.runtime.wire.moments import duration
+from services.runtime.wire.retry import retry_policy_message
+from services.runtime.wire.words import (
     CAPTURE_METHODS,
     CAPTURE_NUMBERS,
     METHOD_NUMBERS,
@@ -28,9 +27,6 @@ from services.plan_builder.translate.words import (
     NETWORKS,
     SPLIT_NUMBERS,
     SPLIT_POLICIES,
-    money_from,
-    money_message,
-    retry_policy_from,
 )
 
 
@@ -105,8 +101,8 @@ def _step_message(step: PaymentStep) -> payment_plan_pb2.PaymentStep:
         amount=money_message(step.amount),
         max_amount=money_message(step.max_amount),
         candidates=[_candidate_message(candidate) for candidate in step.candidates],
-        timeout=_duration(step.timeout),
-        retry_policy=_retry_policy_message(step.retry_policy),
+        timeout=duration(step.timeout),
+        retry_policy=retry_policy_message(step.retry_policy),
         failover_on_soft_decline=step.failover_on_soft_decline,
         decisions=[_decision_message(decision) for decision in step.decisions],
     )
@@ -128,19 +124,3 @@ def _decision_message(decision: CandidateDecision) -> payment_plan_pb2.Candidate
         rule=decision.rule,
         message=decision.message,
     )
-
-
-def _retry_policy_message(policy: RetryPolicy) -> payment_terms_pb2.RetryPolicy:
-    return payment_terms_pb2.RetryPolicy(
-        max_tries=policy.max_tries,
-        initial_backoff=_duration(policy.initial_backoff),
-        max_backoff=_duration(policy.max_backoff),
-        backoff_growth_percent=policy.backoff_growth_percent,
-        jitter_percent=policy.jitter_percent,
-    )
-
-
-def _duration(span: timedelta) -> Duration:
-    duration = Duration()
-    duration.FromTimedelta(span)
-    return duration

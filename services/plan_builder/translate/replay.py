@@ -3,14 +3,12 @@
 from datetime import datetime
 from typing import Final, Literal
 
-from payments.core.v1 import failure_pb2
-from payments.core.v1.error_reason_pb2 import ErrorReason
 from payments.orchestrator.v1.orchestrator_service_pb2 import ListRecordedRequestsRequest
 from payments.orchestrator.v1.recorded_request_pb2 import RecordedRequest as RecordedMessage
 from payments.plan.v1 import plan_builder_service_pb2 as pb
 from payments.plan.v1 import plan_replay_pb2
 
-from services.kernel.errors import FailedPrecondition, FieldViolation, InvalidArgument
+from services.kernel.errors import FailedPrecondition, invalid_field
 from services.kernel.ids import MerchantId, PaymentId
 from services.plan_builder.domain.replay import (
     PlanDifference,
@@ -22,7 +20,8 @@ from services.plan_builder.domain.replay import (
 )
 from services.plan_builder.translate.plan import plan_from_message, plan_message
 from services.plan_builder.translate.request import context_from_message, moment_from
-from services.plan_builder.translate.words import money_message
+from services.runtime.wire.amounts import money_message
+from services.runtime.wire.failures import failure_message
 
 _LAST_COUNT: Final = 1_000
 _LAST_COUNT_MAX: Final = 100_000
@@ -30,9 +29,9 @@ _LAST_COUNT_MAX: Final = 100_000
 
 def order_from_message(message: pb.ReplayPlansRequest) -> ReplayOrder:
     if not 0 <= message.last_count <= _LAST_COUNT_MAX:
-        raise _invalid("last_count", "count.range", f"must be 0 to {_LAST_COUNT_MAX}")
+        raise invalid_field("last_count", "count.range", f"must be 0 to {_LAST_COUNT_MAX}")
     if message.config_version < 0:
-        raise _invalid("config_version", "version.range", "must be zero or more")
+        raise invalid_field("config_version", "version.range", "must be zero or more")
     is_proposal = message.WhichOneof("config") == "proposal"
     return ReplayOrder(
         # Never nobody's: the orchestrator would take that for an operator, who sees everybody's.
@@ -68,11 +67,11 @@ def difference_message(found: PlanDifference) -> plan_replay_pb2.PlanDifference:
         rules=found.rules,
     )
     if isinstance(found.before, FailedPrecondition):
-        message.refused_now.CopyFrom(_failure_message(found.before))
+        message.refused_now.CopyFrom(failure_message(found.before))
     else:
         message.recorded.CopyFrom(plan_message(found.before))
     if isinstance(found.after, FailedPrecondition):
-        message.refused.CopyFrom(_failure_message(found.after))
+        message.refused.CopyFrom(failure_message(found.after))
     else:
         message.replayed.CopyFrom(plan_message(found.after))
     return message
@@ -113,18 +112,6 @@ def _effect_message(effect: RuleEffect) -> plan_replay_pb2.RuleEffect:
     )
 
 
-def _failure_message(refusal: FailedPrecondition) -> failure_pb2.Failure:
-    return failure_pb2.Failure(
-        reason=ErrorReason.Value(f"ERROR_REASON_{refusal.reason}"),
-        message=refusal.message,
-        violations=[
-            failure_pb2.FieldViolation(field=v.field, rule=v.rule, message=v.message)
-            for v in refusal.violations
-        ],
-        details=refusal.details,
-    )
-
-
 def _optional_moment(
     message: pb.ReplayPlansRequest, field: Literal["received_from", "received_before"]
 ) -> datetime | None:
@@ -134,9 +121,4 @@ def _optional_moment(
         return moment_from(getattr(message, field))
     except ValueError as error:
         problem = "must be a moment between the years 1 and 9999"
-        raise _invalid(field, "moment.range", problem) from error
-
-
-def _invalid(field: str, rule: str, problem: str) -> InvalidArgument:
-    violation = FieldViolation(field, rule, problem)
-    return InvalidArgument(f"{field} {problem}", violations=[violation])
+        raise invalid_field(field, "moment.range", problem) from error

@@ -16,14 +16,9 @@ from services.kernel.context import (
 from services.kernel.errors import FieldViolation, InvalidArgument, Reason
 from services.kernel.ids import ApiKeyId, MerchantId, RequestId
 from services.kernel.redaction import find_card_numbers
-from services.plan_builder.translate.words import (
-    CAPTURE_METHODS,
-    METHODS,
-    NETWORKS,
-    SPLIT_POLICIES,
-    choice,
-    money_from,
-)
+from services.plan_builder.translate.words import choice
+from services.runtime.wire.amounts import money_from
+from services.runtime.wire.words import CAPTURE_METHODS, METHODS, NETWORKS, SPLIT_POLICIES
 
 
 def context_from_message(

@@ -13,7 +13,6 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from payments.events.v1.dead_letter_pb2 import DeadLetter, DeadLetterState
 
 from services.kernel.errors import Conflict, Reason
@@ -22,6 +21,7 @@ from services.runtime.database import Connection, Record
 from services.runtime.messaging import outbox
 from services.runtime.messaging.message import OutgoingMessage, Topic
 from services.runtime.queries import load_queries
+from services.runtime.wire.moments import timestamp
 
 _QUERIES = load_queries(__package__)
 
@@ -142,15 +142,7 @@ def _letter(row: Record) -> DeadLetter:
             if replayed
             else DeadLetterState.DEAD_LETTER_STATE_DEAD
         ),
-        first_tried_at=_timestamp(row["first_tried_at"]),
-        died_at=_timestamp(row["died_at"]),
-        replayed_at=_timestamp(row["replayed_at"]),
+        first_tried_at=timestamp(row["first_tried_at"]),
+        died_at=timestamp(row["died_at"]),
+        replayed_at=timestamp(row["replayed_at"]),
     )
-
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

@@ -1,10 +1,9 @@
 """MessagingService over gRPC: how much waits, and the dead letters, shown and replayed."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from payments.events.v1 import messaging_service_pb2 as pb
@@ -12,7 +11,7 @@ from payments.events.v1.dead_letter_pb2 import DeadLetterState
 from payments.events.v1.messaging_service_pb2_grpc import MessagingServiceServicer
 from payments.events.v1.messaging_state_pb2 import InboxState, OutboxState
 
-from services.kernel.errors import FieldViolation, InvalidArgument, NotFound, Reason
+from services.kernel.errors import FieldViolation, InvalidArgument, NotFound, Reason, invalid_field
 from services.kernel.ids import DeadLetterId
 from services.kernel.paging import (
     decode_page_token,
@@ -27,6 +26,7 @@ from services.runtime.messaging.consumer import Unreadable
 from services.runtime.messaging.dead_letters import LetterFilter, ReplaySelection
 from services.runtime.messaging.depths import read_depths
 from services.runtime.messaging.envelope import open_envelope
+from services.runtime.wire.moments import duration
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -52,14 +52,14 @@ class MessagingServicer(MessagingServiceServicer):
             outbox=OutboxState(
                 waiting_count=outbox.waiting,
                 refused_count=outbox.refused,
-                oldest_age=_duration(outbox.oldest_age),
+                oldest_age=duration(outbox.oldest_age),
             ),
             inboxes=[
                 InboxState(
                     consumer=inbox.consumer,
                     waiting_count=inbox.waiting,
                     dead_count=inbox.dead,
-                    oldest_age=_duration(inbox.oldest_age),
+                    oldest_age=duration(inbox.oldest_age),
                 )
                 for inbox in inboxes
             ],
@@ -142,9 +142,7 @@ def _text(message: Message, field: str) -> str | None:
     text: str = getattr(message, field)
     if len(text) > _CHARACTERS_MAX or not text.isprintable() or find_card_numbers(text):
         problem = f"must be at most {_CHARACTERS_MAX} characters, all printable, and no card number"
-        raise InvalidArgument(
-            f"{field} {problem}", violations=[FieldViolation(field, "text.printable", problem)]
-        )
+        raise invalid_field(field, "text.printable", problem)
     return text or None
 
 
@@ -170,14 +168,4 @@ def _moment(
         return timestamp.ToDatetime(UTC)
     except (ValueError, OverflowError):
         problem = "is no moment of the years 1 to 9999"
-        raise InvalidArgument(
-            f"{field} {problem}", violations=[FieldViolation(field, "time.range", problem)]
-        ) from None
-
-
-def _duration(age: timedelta | None) -> Duration | None:
-    if age is None:
-        return None
-    duration = Duration()
-    duration.FromTimedelta(age)
-    return duration
+        raise invalid_field(field, "time.range", problem) from None

@@ -77,7 +77,7 @@ async def _earlier(connection: Connection, idempotency_key: str, asked: str) -> 
         return None
     if row["fingerprint"] != _fingerprint(asked):
         raise Conflict(
-            "the idempotency key was used for something else",
+            "this idempotency key was used before, for another call",
             reason=Reason.IDEMPOTENCY_KEY_REUSED,
         )
     return int(row["count"])

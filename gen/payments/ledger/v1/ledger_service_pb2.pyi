@@ -396,9 +396,11 @@ class VerifyIntegrityRequest(_message.Message):
     FROM_EPOCH_FIELD_NUMBER: _builtins.int
     FROM_BLOCK_NUMBER_FIELD_NUMBER: _builtins.int
     from_epoch: _builtins.int
-    """The epoch to begin with; zero for the whole ledger."""
+    """The epoch to begin with; zero for the whole ledger. NOT_FOUND where it has no block."""
     from_block_number: _builtins.int
-    """The number of the block to begin with, within that epoch; zero for its first."""
+    """The number of the block to begin with, of that epoch or a later one; zero for its first.
+    NOT_FOUND where there is neither this block nor any after it.
+    """
     def __init__(
         self,
         *,

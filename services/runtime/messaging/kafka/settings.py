@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError
 
 from services.runtime.messaging.message import PARTITIONS
-from services.runtime.startup import StartupError
+from services.runtime.settings import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,17 @@ class KafkaSettings:
 
 def read_client_file(path: Path) -> dict[str, str]:
     """The librdkafka settings in a file, one `name=value` a line, as Kafka's own tools do."""
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"KAFKA_CLIENT_FILE {path} cannot be read: {error}") from error
     found: dict[str, str] = {}
-    for line in path.read_text().splitlines():
+    for line in lines:
         text = line.strip()
         if text and not text.startswith("#"):
             name, equals, value = text.partition("=")
             if not equals:
                 # The line itself is not shown: it may be a misplaced password.
-                raise StartupError(f"{path} has a line that is not name=value")
+                raise SettingsError(f"KAFKA_CLIENT_FILE {path} has a line that is not name=value")
             found[name.strip()] = value.strip()
     return found

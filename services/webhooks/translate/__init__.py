@@ -1,0 +1,1 @@
+"""The webhooks' messages and their domain, each in terms of the other."""
