@@ -31,8 +31,10 @@ _QUIET_SECONDS: Final = 150.0
 _LOOK_SECONDS: Final = 0.25
 _DECISION_SECONDS: Final = 1.0
 
+# A customer who never came is waited for: that is as it should be, and nothing is done meanwhile.
 _UNREST: Final = """
-select (select count(*) from payments.payments where due_at is not null)
+select (select count(*) from payments.payments
+         where due_at < coalesce(action_expires_at, 'infinity'))
      + (select count(*) from payments.postings where state = 'pending')
      + (select count(*) from payments.idempotency where answer is null)
      + (select count(*) from messaging.outbox where relayed_at is null)

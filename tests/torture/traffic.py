@@ -44,12 +44,14 @@ _CALL_SECONDS: Final = 8.0
 _PAUSE_SECONDS: Final = 0.05
 _LOOKS_MAX: Final = 50
 _REPEATS: Final = 0.15
+_GIVEN_UP: Final = 0.4
 # What may be refused, though a payment is changed by one caller alone.
 _REFUSALS: Final[Mapping[str, frozenset[Reason]]] = {
     "create": frozenset(),
     "authorize": frozenset(),
     "capture": frozenset({Reason.PAYMENT_IN_DOUBT}),
     "void": frozenset({Reason.PAYMENT_IN_DOUBT}),
+    "withdraw": frozenset({Reason.PAYMENT_IN_DOUBT, Reason.ILLEGAL_STATE_TRANSITION}),
     "refund": frozenset({Reason.ALREADY_REFUNDED, Reason.REFUND_HEADROOM_EXCEEDED}),
 }
 _PASSING: Final = (Unavailable, InFlight, DeadlineExceeded, ResourceExhausted)
@@ -92,8 +94,9 @@ class Caller:
     async def pay_until(self, over: asyncio.Event) -> None:
         """Begin another payment until it is over; what was begun is brought to its end."""
         ways = (
-            *(self._automatic, self._manual, self._manual, self._intent, self._split),
-            self._challenged,
+            *(self._automatic, self._intent, self._split, self._challenged),
+            # Captures and voids of their own are what manual payments alone have.
+            *(self._manual,) * 4,
         )
         while not over.is_set():
             await self._chance.choice(ways)()
@@ -114,9 +117,28 @@ class Caller:
         payment = await self._execute(card=CHALLENGED, return_url=_BACK)
         if payment is None or payment.state != PaymentState.PAYMENT_STATE_CONFIRMING:
             return
-        if page := payment.next_action.redirect.redirect_url:
-            await self._authenticate(page)
+        if page := await self._page_of(payment):
+            is_given_up = self._chance.random() < _GIVEN_UP
+            await asyncio.gather(
+                self._authenticate(page), *([self._withdraw(payment)] if is_given_up else [])
+            )
         await self._refund(await self._decided(payment.id))
+
+    async def _page_of(self, payment: Payment) -> str:
+        """Where the customer is to go; while the processor's answer is in doubt, nobody knows."""
+        request = pb.GetPaymentRequest(payment_id=payment.id)
+        for _ in range(_LOOKS_MAX):
+            if page := payment.next_action.redirect.redirect_url:
+                return page
+            await asyncio.sleep(_PAUSE_SECONDS)
+            found = await self._once(lambda stub: stub.GetPayment(request), "")
+            payment = payment if found is None else found.payment
+        return ""
+
+    async def _withdraw(self, payment: Payment) -> None:
+        """The merchant gives up while the customer is at the bank: whoever is first is right."""
+        request = pb.VoidPaymentRequest(**about(payment, self._key("withdraw")))
+        await self._answered("withdraw", lambda stub: stub.VoidPayment(request))
 
     async def _split(self) -> None:
         amount_minor = self._amount_minor()
