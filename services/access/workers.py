@@ -8,14 +8,15 @@ cannot look, nothing that was read before is believed for long.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Set
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from services.access.store.credentials import changed_since, horizon_now
 from services.kernel.clock import Clock
 from services.kernel.errors import SwitchyardError
 from services.kernel.ids import ApiKeyId, MerchantId
+from services.runtime.background import Background, Bell
 from services.runtime.database import DATABASE_ERRORS, Database
 from services.runtime.periodic import Periodic
 
@@ -35,24 +36,14 @@ class Listener(Protocol):
     def forget_all(self) -> None: ...
 
 
-class ChangeFeed:
+class ChangeFeed(Background):
     """One connection that listens, for the memory of a process."""
 
     def __init__(self, database: Database, listener: Listener, clock: Clock) -> None:
+        super().__init__("access change feed")
         self._database = database
         self._listener = listener
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="access change feed")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
 
     async def _run(self) -> None:
         while True:
@@ -64,9 +55,9 @@ class ChangeFeed:
 
     async def _listen(self) -> None:
         connection = await self._database.dedicated_connection(application_name="access feed")
-        woken = asyncio.Event()
+        bell = Bell()
         try:
-            await connection.add_listener(_CHANNEL, lambda *_: woken.set())
+            await connection.add_listener(_CHANNEL, bell.ring)
             horizon = await horizon_now(connection)
             # What changed while nobody listened was not told.
             self._listener.forget_all()
@@ -75,11 +66,7 @@ class ChangeFeed:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     changed, horizon = await changed_since(connection, horizon)
                 self._listener.hear(changed, looked_at_seconds)
-                # Not wait_for, which forgets that it was cancelled when both come at once.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_INTERVAL_SECONDS):
-                        await woken.wait()
-                woken.clear()
+                await bell.wait(_INTERVAL_SECONDS)
         finally:
             connection.terminate()
 

@@ -8,13 +8,14 @@ it cannot look, it lets its subscribers go, so that none takes silence for no ne
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Final, Self
+from contextlib import asynccontextmanager
+from typing import Final
 
 from services.kernel.errors import Unavailable
 from services.kernel.ids import MerchantId
 from services.merchant_config.domain.settings import MerchantConfig
 from services.merchant_config.store import horizon_now, written_since
+from services.runtime.background import Background, Bell
 from services.runtime.database import DATABASE_ERRORS, Connection, Database
 
 _CHANNEL: Final = "config_versions"
@@ -26,25 +27,18 @@ _AHEAD_MAX: Final = 1_000
 _log = logging.getLogger(__name__)
 
 
-class VersionFeed:
+class VersionFeed(Background):
     """One connection that listens, for all the watchers of a process."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__("config version feed")
         self._database = database
         self._watchers: set[asyncio.Queue[MerchantConfig | None]] = set()
         self._told: dict[MerchantId, int] = {}
         self._is_listening = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="config version feed")
-        return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await super().__aexit__()
         self._dismiss()
 
     @asynccontextmanager
@@ -74,17 +68,13 @@ class VersionFeed:
 
     async def _listen(self) -> None:
         connection = await self._database.dedicated_connection(application_name="config feed")
-        woken = asyncio.Event()
+        bell = Bell()
         try:
-            await connection.add_listener(_CHANNEL, lambda *_: woken.set())
+            await connection.add_listener(_CHANNEL, bell.ring)
             horizon = await horizon_now(connection)
             self._is_listening.set()
             while True:
-                # Not wait_for, which forgets that it was cancelled when both come at once.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_INTERVAL_SECONDS):
-                        await woken.wait()
-                woken.clear()
+                await bell.wait(_INTERVAL_SECONDS)
                 horizon = await self._look(connection, horizon)
         finally:
             connection.terminate()
