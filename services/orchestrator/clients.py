@@ -4,6 +4,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 from payments.config.v1.merchant_config_service_pb2 import GetConfigRequest, WatchConfigsRequest
@@ -39,6 +40,7 @@ from services.orchestrator.translate.routing import (
     lookup_request,
 )
 from services.runtime.rpc import typed_errors
+from services.runtime.single_flight import SingleFlight
 
 # What the router may take beyond the attempt's own time to say that it ran out.
 _MARGIN_SECONDS: Final = 1.0
@@ -149,6 +151,7 @@ class Configs:
         self._clock = clock
         self._policies: OrderedDict[MerchantId, tuple[Policy, float]] = OrderedDict()
         self._told: OrderedDict[MerchantId, int] = OrderedDict()
+        self._reading: SingleFlight[tuple[MerchantId, int, int], Policy] = SingleFlight()
         self.is_watching = False
         self._watch_count = 0
 
@@ -160,6 +163,11 @@ class Configs:
         ):
             self._policies.move_to_end(merchant_id)
             return known
+        # Who has heard of a newer version does not join in what was asked for before.
+        asked = merchant_id, self._told.get(merchant_id, 0), self._watch_count
+        return await self._reading.join(asked, partial(self._read_and_keep, merchant_id))
+
+    async def _read_and_keep(self, merchant_id: MerchantId) -> Policy:
         watch = self._watch_count
         policy = await self._read(merchant_id)
         # What was asked for before the watch told of something newer is not kept.

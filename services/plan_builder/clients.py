@@ -8,6 +8,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 from payments.config.v1.merchant_config_pb2 import MerchantSettings
@@ -34,8 +35,10 @@ from services.plan_builder.translate.config import (
 )
 from services.plan_builder.translate.replay import list_request, recorded_from_message
 from services.runtime.rpc import typed_errors
+from services.runtime.single_flight import SingleFlight
 
 _CONFIGS_MAX: Final = 4_096
+_READING_SECONDS: Final = 5.0
 _WATCH_SECONDS: Final = 3_600.0
 # Half of the second within which a change must be seen, for want of anyone who tells of it.
 _BLIND_SECONDS: Final = 0.5
@@ -61,6 +64,7 @@ class Configs:
         self._clock = clock
         self._configs: OrderedDict[tuple[MerchantId, int], PlanningConfig] = OrderedDict()
         self._newest: OrderedDict[MerchantId, tuple[int, float]] = OrderedDict()
+        self._reading: SingleFlight[tuple[MerchantId, int, int], PlanningConfig] = SingleFlight()
         self.is_watching = False
         self._watch_count = 0
 
@@ -70,11 +74,15 @@ class Configs:
         if known and (config := self._configs.get((merchant_id, known))):
             self._configs.move_to_end((merchant_id, known))
             return config
+        # What was asked for before the watch began may be older than what is wanted now.
+        asked = merchant_id, known, self._watch_count
+        return await self._reading.join(asked, partial(self._read, merchant_id, known))
+
+    async def _read(self, merchant_id: MerchantId, known: int) -> PlanningConfig:
         watch = self._watch_count
+        request = GetConfigRequest(merchant_id=merchant_id, version=known)
         with typed_errors():
-            response = await self._stub.GetConfig(
-                GetConfigRequest(merchant_id=merchant_id, version=known)
-            )
+            response = await self._stub.GetConfig(request, timeout=_READING_SECONDS)
         config = config_from_message(response.config)
         _keep(self._configs, (merchant_id, config.version), config)
         # What was asked before the watch began may be older than what it will tell.

@@ -133,12 +133,29 @@ async def test_an_answer_that_the_watch_has_overtaken_is_not_kept() -> None:
     stub.answers.clear()
     configs = Configs(stub, SystemClock())  # type: ignore[arg-type]  # as far as it is used
     slow = asyncio.create_task(configs.policy(MERCHANT))
-    await asyncio.sleep(0)
+    await _asked(stub, 1)
     stub.newest = 2
     configs._hear(MERCHANT, 2)
+    # Who asks from now on does not join in what was asked before.
+    later = asyncio.create_task(configs.policy(MERCHANT))
+    await _asked(stub, 2)
     stub.answers.set()
-    assert (await slow).config_version == 1
+    assert [(await each).config_version for each in (slow, later)] == [1, 2]
     assert (await configs.policy(MERCHANT)).config_version == 2
+
+
+async def test_five_hundred_first_payments_at_once_read_the_policy_once() -> None:
+    stub = _Stub()
+    configs = Configs(stub, SystemClock())  # type: ignore[arg-type]  # as far as it is used
+    policies = await asyncio.gather(*(configs.policy(MERCHANT) for _ in range(500)))
+    assert {policy.config_version for policy in policies} == {1}
+    assert stub.asked == 1
+
+
+async def _asked(stub: _Stub, times: int) -> None:
+    async with asyncio.timeout(30):
+        while stub.asked < times:  # noqa: ASYNC110 -- the stub tells nobody
+            await asyncio.sleep(0)
 
 
 class _TooSlow:

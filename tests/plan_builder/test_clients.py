@@ -1,11 +1,12 @@
 """What the plan builder keeps at hand, and for how long it believes it."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from payments.config.v1.merchant_config_pb2 import MerchantConfig
 from payments.config.v1.merchant_config_service_pb2 import GetConfigRequest, GetConfigResponse
 
-from services.kernel.clock import ManualClock
+from services.kernel.clock import ManualClock, SystemClock
 from services.plan_builder.clients import Configs
 from tests.merchant_config.settings import MERCHANT, sound
 
@@ -17,8 +18,11 @@ class _Stub:
         self.newest = 1
         self.asked = 0
 
-    async def GetConfig(self, request: GetConfigRequest) -> GetConfigResponse:  # noqa: N802 -- as the stub's
+    async def GetConfig(  # noqa: N802 -- as the stub's
+        self, request: GetConfigRequest, timeout: float
+    ) -> GetConfigResponse:
         self.asked += 1
+        await asyncio.sleep(0)
         version = request.version or self.newest
         return GetConfigResponse(
             config=MerchantConfig(merchant_id=MERCHANT, version=version, settings=sound())
@@ -45,4 +49,12 @@ async def test_a_version_once_read_is_never_asked_for_again() -> None:
     first = await configs.config(MERCHANT, 1)
     clock.advance(timedelta(days=30))
     assert await configs.config(MERCHANT, 1) is first
+    assert stub.asked == 1
+
+
+async def test_five_hundred_first_plans_at_once_read_the_configuration_once() -> None:
+    stub = _Stub()
+    configs = Configs(stub, SystemClock())  # type: ignore[arg-type]  # as far as it is used
+    found = await asyncio.gather(*(configs.config(MERCHANT, 0) for _ in range(500)))
+    assert {config.version for config in found} == {1}
     assert stub.asked == 1
