@@ -16,6 +16,13 @@ _UUID7_HEX = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _in_words(class_name: str) -> str:
+    """What the ids of a class are of, as people call it: an API key, a ledger transaction."""
+    words = " ".join(re.findall("[A-Z][a-z]+", class_name.removesuffix("Id"))).lower()
+    article = "an" if words[0] in "aeio" else "a"
+    return f"{article} {words}".replace("api ", "API ")
+
+
 class Id(str):
     """The base of every kind of id; only subclasses, which have a prefix, are made."""
 
@@ -23,11 +30,13 @@ class Id(str):
 
     prefix: ClassVar[str]
     _lead: ClassVar[str]
+    _called: ClassVar[str]
 
     def __init_subclass__(cls, *, prefix: str) -> None:
         super().__init_subclass__()
         cls.prefix = prefix
         cls._lead = prefix + "_"
+        cls._called = _in_words(cls.__name__)
 
     @classmethod
     def new(cls) -> Self:
@@ -42,7 +51,7 @@ class Id(str):
             message = f"must be {lead} and 32 lower-case hex digits"
             violation = FieldViolation("id", f"id.{cls.prefix}", message)
             raise InvalidArgument(
-                f"not a {cls.__name__}: {message}",
+                f"this is not the id of {cls._called}: it {message}",
                 reason=Reason.ID_MALFORMED,
                 violations=[violation],
             )

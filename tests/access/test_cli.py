@@ -84,7 +84,7 @@ def test_merchants_are_listed_suspended_and_activated(cli: Cli) -> None:
     [
         (("keys", "create", "--name", "n"), 2, "--merchant mer_..., or --admin"),
         (("keys", "create", "--name", "n", "--admin", "--merchant", "mer_1"), 2, "or --admin"),
-        (("keys", "create", "--name", "n", "--merchant", "mer_1"), 1, "not a MerchantId"),
+        (("keys", "create", "--name", "n", "--merchant", "mer_1"), 1, "not the id of a merchant"),
         (("keys", "create", "--name", "n", "--merchant", MerchantId.new()), 1, "no merchant"),
         (("keys", "create", "--name", "n", "--admin", "--scope", "all"), 1, "is no scope"),
         (
@@ -94,7 +94,7 @@ def test_merchants_are_listed_suspended_and_activated(cli: Cli) -> None:
         ),
         (("keys", "rotate", ApiKeyId.new()), 1, "there is no API key"),
         (("keys", "rotate", ApiKeyId.new(), "--overlap-hours", "721"), 2, "0<=x<=720"),
-        (("keys", "revoke", "key_1"), 1, "not a ApiKeyId"),
+        (("keys", "revoke", "key_1"), 1, "not the id of an API key"),
         (("merchants", "suspend", MerchantId.new()), 1, "there is no merchant"),
         (("merchants", "create", "x" * 300), 1, "200 characters"),
     ],

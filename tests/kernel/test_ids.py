@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.errors import InvalidArgument
-from services.kernel.ids import EventId, Id, PaymentId, PlanId, RefundId
+from services.kernel.ids import (
+    ApiKeyId,
+    AttemptId,
+    EventId,
+    Id,
+    LedgerTransactionId,
+    PaymentId,
+    PlanId,
+    RefundId,
+)
 
 GOOD_HEX = "01a1fbf9a48a737da45bdada700a1e45"
 
@@ -98,9 +107,19 @@ def test_a_refusal_never_repeats_what_it_was_given(text: str) -> None:
     with pytest.raises(InvalidArgument) as refusal:
         PaymentId.parse(text)
     assert str(refusal.value) == (
-        "not a PaymentId: must be pay_ and 32 lower-case hex digits [ID_MALFORMED]: "
-        "id: must be pay_ and 32 lower-case hex digits (id.pay)"
+        "this is not the id of a payment: it must be pay_ and 32 lower-case hex digits"
+        " [ID_MALFORMED]: id: must be pay_ and 32 lower-case hex digits (id.pay)"
     )
+
+
+def test_a_refusal_says_in_words_what_the_id_would_be_of() -> None:
+    for kind, told in (
+        (ApiKeyId, "this is not the id of an API key: it must be key_"),
+        (LedgerTransactionId, "this is not the id of a ledger transaction: it must be ltx_"),
+        (AttemptId, "this is not the id of an attempt: it must be att_"),
+    ):
+        with pytest.raises(InvalidArgument, match=told):
+            kind.parse("x")
 
 
 def test_an_id_keeps_its_type_through_pickling() -> None:

@@ -106,7 +106,7 @@ async def test_what_makes_no_sense_is_refused_in_one_line(tmp_path: Path) -> Non
         (["replay"], 2, "name dead letters, or say --all"),
         (["replay", "dlq_1", "--all"], 2, "name dead letters, or say --all"),
         (["replay", "dlq_1", "--consumer", "trial"], 2, "--consumer goes with --all"),
-        (["show", "dlq_1"], 1, "not a DeadLetterId"),
+        (["show", "dlq_1"], 1, "not the id of a dead letter"),
     ):
         refused = await _run(tmp_path, *arguments)
         assert refused.exit_code == code
