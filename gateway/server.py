@@ -27,7 +27,7 @@ DEFAULT_PORT: Final = 8080
 _BACKLOG: Final = 2048
 # So many requests at a time; more wait in the listen queue, where waiting costs nothing.
 _CONCURRENT_MAX: Final = 2048
-_HEADERS: Final = HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024)
+_HEADER_BYTES_MAX: Final = 64 * 1024
 
 _log = structlog.get_logger()
 
@@ -35,12 +35,16 @@ _log = structlog.get_logger()
 class _BoundServer(Server):
     """Granian on a socket that is bound and listens already, so that its port is known."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, idle_seconds: int) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGINL,
             http=HTTPModes.http1,
-            http1_settings=_HEADERS,
+            http1_settings=HTTP1Settings(
+                # Its clock runs from the end of the last answer, and so closes idle connections.
+                header_read_timeout=idle_seconds * 1_000,
+                max_buffer_size=_HEADER_BYTES_MAX,
+            ),
             websockets=False,
             backlog=_BACKLOG,
             backpressure=_CONCURRENT_MAX,
@@ -65,11 +69,11 @@ class HttpServer:
         """Where it answers, as http://host:port."""
 
     @classmethod
-    async def start(cls, app: ASGIApp, *, host: str, port: int) -> Self:
+    async def start(cls, app: ASGIApp, *, host: str, port: int, idle_seconds: int) -> Self:
         """Listen; port 0 takes any free one."""
         listener = _listen(host, port)
         bound_port = listener.getsockname()[1]
-        server = _BoundServer(app, listener)
+        server = _BoundServer(app, listener, idle_seconds)
         serving = asyncio.create_task(server.serve())
         # The queue takes connections already; this is for what goes wrong at once.
         await asyncio.sleep(0)
@@ -101,7 +105,10 @@ async def serve(
     means = Means.of(services, clock or SystemClock(), telemetry, base_url)
     port = DEFAULT_PORT if settings.http_port is None else settings.http_port
     return await HttpServer.start(
-        build_app(means, base_url=base_url), host=settings.http_host, port=port
+        build_app(means, base_url=base_url),
+        host=settings.http_host,
+        port=port,
+        idle_seconds=settings.http_idle_seconds,
     )
 
 

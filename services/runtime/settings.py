@@ -130,6 +130,9 @@ class Settings(BaseSettings):
     http_port: Port | None = Field(
         default=None, description="a port number up to 65535, or 0 for any free one"
     )
+    http_idle_seconds: int = Field(
+        default=75, ge=1, le=3600, description="a number of seconds from 1 to 3600"
+    )
     metrics_port: Port | None = Field(
         default=None, description="a port number up to 65535, or 0 for any free one"
     )

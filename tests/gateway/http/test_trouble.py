@@ -1,6 +1,7 @@
 """What merchants see while something behind the gateway is away, busy, or about to stop."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -64,6 +65,31 @@ async def test_a_pool_that_stays_busy_is_a_503_and_a_payment_is_paid_once_it_is_
         assert (await own_stage.http.get("/healthz")).status_code == 200
     assert (await own_stage.http.get("/readyz")).status_code == 200
     assert (await shop.post("/payments", order())).status == 201
+
+
+async def test_an_idle_connection_is_kept_for_as_long_as_is_set(stage: Stage) -> None:
+    services = Services.over(stage.system.channel)
+    # Eight seconds are for a machine that is busy, and fewer than granian's own thirty.
+    for idle_seconds, patience_seconds, is_closed in ((1, 8, True), (75, 3, False)):
+        settings = load_settings(http_port=0, http_idle_seconds=idle_seconds)
+        server = await serve(services, settings, Telemetry.create(f"idle for {idle_seconds} s"))
+        assert await _is_closed(httpx.URL(server.url), patience_seconds) is is_closed
+        await server.stop(drain_seconds=5)
+
+
+async def _is_closed(url: httpx.URL, within_seconds: float) -> bool:
+    """Whether the server closes a connection on which it has answered, and nobody asks again."""
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: here\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    (length,) = re.findall(rb"content-length: (\d+)", head)
+    await reader.readexactly(int(length))
+    try:
+        return await asyncio.wait_for(reader.read(), within_seconds) == b""
+    except TimeoutError:
+        return False
+    finally:
+        writer.close()
 
 
 async def test_a_payment_is_shown_without_its_lines_while_the_ledger_is_away(
