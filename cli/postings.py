@@ -15,6 +15,8 @@ from cli.command_group import CommandGroup
 from cli.paging import page_options, tell_page
 from cli.tables import amount_text, moment, phrase
 
+# What the contract lets one call take.
+_AT_ONCE_MAX: Final = 10_000
 _STATE_LEAD: Final = "POSTING_STATE_"
 _STATES: Final = ("pending", "posted", "needs_reconciliation")
 _COLUMNS: Final = ("posting", "made (UTC)", "payment", "what", "amount", "state", "tries", "why")
@@ -121,6 +123,8 @@ def retry(  # noqa: PLR0917 -- one parameter an option
         print_json(as_json(response))
     else:
         click.echo(f"{response.retried_count} postings are brought to the ledger again")
+        if response.retried_count == _AT_ONCE_MAX:
+            click.echo("there may be more of them: ask again")
 
 
 def _row(posting: Posting) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from services.ledger.service import Ledger
 from services.ledger.store.journal import Journal
 from services.ledger.store.seals import Seals
 from services.ledger.translate import event_payload
-from services.orchestrator.domain.posting import MAX_TRIES, Booked
+from services.orchestrator.domain.posting import MAX_TRIES, Booked, RetryOrder, RetrySelection
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.workers import PosterLoop
 from services.runtime.database import Database
@@ -283,10 +283,31 @@ async def test_an_order_to_try_again_that_is_repeated_does_nothing_more(
             await house.poster.post_due()
         assert (await _posting(house))["state"] == "needs_reconciliation"
         assert len(ledger.asked) == 2
-        with pytest.raises(Conflict, match="something else"), typed_errors():
+        with pytest.raises(Conflict, match="for another retry"), typed_errors():
             await house.stub.RetryPostings(_retry("one", posting_id, reason="another"))
         assert (await house.stub.RetryPostings(_retry("two", posting_id))).retried_count == 1
         assert await house.count("posting_retries") == 2
+
+
+async def test_an_order_to_try_all_again_takes_so_many_at_once_and_the_oldest_first(
+    application_url: str,
+) -> None:
+    ledger = _troubled(ErrorReason.ERROR_REASON_LEDGER_REJECTED)
+    async with running_house(application_url, simulated(), books=False, ledger=ledger) as house:
+        for key in ("first", "second", "third"):
+            await house.execute(execution(key))
+        await house.poster.post_due()
+        postings = Postings(house.database, retried_max=2)
+        everybodys = RetrySelection()
+        for key, count, states in (
+            ("one", 2, ["pending", "pending", "needs_reconciliation"]),
+            ("two", 1, ["pending", "pending", "pending"]),
+            ("one", 2, ["pending", "pending", "pending"]),
+        ):
+            order = RetryOrder(key, everybodys, "maria", "the ledger is back")
+            assert await postings.retry(order) == count
+            rows = await house.rows("select state from payments.postings order by id")
+            assert [row["state"] for row in rows] == states
 
 
 async def test_what_waits_or_is_booked_is_not_begun_anew(application_url: str) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Final
 
 from services.kernel.errors import Conflict, NotFound, Reason
 from services.kernel.ids import PaymentId, PostingId
@@ -21,14 +22,20 @@ from services.orchestrator.store.reading import SQL
 from services.orchestrator.store.rows import Row, columns
 from services.runtime.database import Connection, Database, Record
 
+RETRIED_MAX: Final = 10_000
+"""So many postings begin anew with one call, so that it keeps none of them locked for long."""
+
 
 class Postings:
     """What waits to be booked, and a bell for the one who books it."""
 
-    def __init__(self, database: Database, *, lease: timedelta = LEASE) -> None:
+    def __init__(
+        self, database: Database, *, lease: timedelta = LEASE, retried_max: int = RETRIED_MAX
+    ) -> None:
         self._database = database
         # Who tries it keeps it for longer than the call to the ledger may take.
         self._lease = lease
+        self._retried_max = retried_max
         self._waiting = asyncio.Event()
 
     def ring(self) -> None:
@@ -77,7 +84,7 @@ class Postings:
             asked = hashlib.sha256(repr(order).encode()).digest()
             claim = order.idempotency_key, asked, order.operator, order.reason
             if await connection.fetchval(SQL["claim_retry"], *claim):
-                await _retry(connection, order)
+                await _retry(connection, order, self._retried_max)
             row = await connection.fetchrow(SQL["find_retry"], order.idempotency_key)
             assert row is not None, "it stands, by this call or by an earlier one"
             if row["fingerprint"] != asked:
@@ -96,7 +103,7 @@ class Postings:
             await connection.execute(SQL[statement], *columns(rows))
 
 
-async def _retry(connection: Connection, order: RetryOrder) -> None:
+async def _retry(connection: Connection, order: RetryOrder, at_most: int) -> None:
     wanted = order.selection
     ids = None if wanted.ids is None else [each.hex for each in wanted.ids]
     unknown = await connection.fetchval(SQL["find_unknown_postings"], ids or [])
@@ -108,6 +115,7 @@ async def _retry(connection: Connection, order: RetryOrder) -> None:
         ids,
         wanted.payment_id and wanted.payment_id.hex,
         wanted.merchant_id and wanted.merchant_id.hex,
+        at_most,
     )
 
 

@@ -48,7 +48,7 @@ select id from unnest($1::uuid[]) as wanted (id)
  limit 1;
 
 -- name: retry_postings
--- Postings that were given up begin anew, under the keys that they have; how each stood is kept.
+-- The oldest postings that were given up begin anew, under the keys that they have; how each stood is kept.
 with chosen as (
     select posting.id, posting.try_count, failure_reason, failure_message
       from payments.postings as posting
@@ -59,6 +59,7 @@ with chosen as (
                select from payments.payments as payment
                 where payment.id = posting.payment_id and payment.merchant_id = $4))
      order by posting.id
+     limit $5
        for update
 ), kept as (
     insert into payments.retried_postings

@@ -1251,7 +1251,9 @@ class RetryPostingsRequest(_message.Message):
 
     @_builtins.property
     def given_up(self) -> Global___PostingsGivenUp:
-        """All of a payment, of a merchant, or of everybody."""
+        """All of a payment, of a merchant, or of everybody: the oldest 10,000 of them. Where that
+        many are told, another call under another key goes on.
+        """
 
     def __init__(
         self,
