@@ -48,7 +48,7 @@ select id from unnest($1::uuid[]) as wanted (id)
  limit 1;
 
 -- name: retry_postings
--- The oldest postings that were given up begin anew, under the keys that they have; how each stood is kept.
+-- The oldest postings that were given up begin anew, under their keys; how each stood is kept.
 with chosen as (
     select posting.id, posting.try_count, failure_reason, failure_message
       from payments.postings as posting
