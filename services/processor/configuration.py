@@ -28,7 +28,7 @@ from services.kernel.money import Currency
 from services.processor.adapters import ADAPTERS
 from services.processor.adapters.kind import AdapterKind, OptionsError, Surroundings
 from services.processor.domain.profile import ProcessorState, Profile
-from services.processor.service import Processor
+from services.processor.service.adapter import Processor
 from services.runtime.settings import Settings, SettingsError
 
 _STRIPE_KEY: Final = "STRIPE_API_KEY"

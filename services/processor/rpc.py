@@ -10,7 +10,7 @@ from payments.result.v1 import result_pb2
 from services.kernel.paging import page_size
 from services.processor import translate
 from services.processor.domain.attempt import Operation
-from services.processor.service import Processors
+from services.processor.service.processors import Processors
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

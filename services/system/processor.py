@@ -8,7 +8,7 @@ from payments.processor.v1.processor_service_pb2_grpc import add_ProcessorServic
 
 from services.processor.configuration import open_processors
 from services.processor.rpc import ProcessorServicer
-from services.processor.service import Processors
+from services.processor.service.processors import Processors
 from services.system.shared import System
 
 

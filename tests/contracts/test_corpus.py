@@ -18,7 +18,7 @@ from services.orchestrator.translate.codec import PaymentCodec
 from services.orchestrator.workers import Confirmations
 from services.processor.adapters.simulated.adapter import SimulatedAdapter
 from services.processor.rpc import ProcessorServicer
-from services.processor.service import Processors
+from services.processor.service.processors import Processors
 from services.runtime.messaging.envelope import open_envelope
 from services.runtime.messaging.message import IncomingMessage, Topic
 from tests.orchestrator.conftest import House, running_house

@@ -15,7 +15,7 @@ from sandbox.server import Options, Sandbox
 from services.kernel.clock import SystemClock
 from services.kernel.context import CaptureMethod
 from services.processor.rpc import ProcessorServicer
-from services.processor.service import Processors
+from services.processor.service.processors import Processors
 from services.runtime.database import Connection
 from tests.conftest import DatabaseUrls
 from tests.orchestrator.conftest import House, running_house

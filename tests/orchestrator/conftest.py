@@ -77,7 +77,7 @@ from services.plan_builder.domain.builder import build_plan
 from services.plan_builder.translate.plan import plan_message
 from services.processor.adapters.simulated.adapter import SimulatedAdapter
 from services.processor.rpc import ProcessorServicer
-from services.processor.service import Processors
+from services.processor.service.processors import Processors
 from services.router.clients import Processors as ProcessorsClient
 from services.router.domain.breaker import CircuitBreakers
 from services.router.metrics import RouterMetrics

@@ -25,7 +25,8 @@ from services.processor.adapters.simulated.faults import Fault
 from services.processor.domain.attempt import Operation
 from services.processor.domain.profile import Profile
 from services.processor.rpc import ProcessorServicer
-from services.processor.service import Adapter, Processor, Processors
+from services.processor.service.adapter import Adapter, Processor
+from services.processor.service.processors import Processors
 from services.runtime.rpc import Middleware, Registry, connect_in_process
 from services.runtime.telemetry import Telemetry
 from tests.processor.house import House

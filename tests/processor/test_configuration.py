@@ -9,7 +9,7 @@ from services.kernel.clock import SystemClock
 from services.kernel.context import CardNetwork, PaymentMethod
 from services.processor.configuration import open_processors
 from services.processor.domain.profile import ProcessorState, Profile
-from services.processor.service import Processor
+from services.processor.service.adapter import Processor
 from services.runtime.settings import Settings, SettingsError
 
 TEST_KEY = "sk_test_abc"

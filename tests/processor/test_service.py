@@ -26,7 +26,7 @@ from services.processor.domain.attempt import Attempt
 from services.processor.domain.event import EventPage, EventWindow
 from services.processor.domain.raw import keepable
 from services.processor.domain.verdict import NoAnswer, NotSent, Verdict
-from services.processor.service import Processors
+from services.processor.service.processors import Processors
 from services.processor.translate import attempt_from_message
 from services.runtime.rpc import typed_errors
 from tests.processor.conftest import behind_door, processor

@@ -29,7 +29,7 @@ from prometheus_client import CollectorRegistry
 
 from services.kernel.clock import Clock, SystemClock
 from services.processor.rpc import ProcessorServicer
-from services.processor.service import Processors
+from services.processor.service.processors import Processors
 from services.runtime.crash_points import reach
 from services.runtime.database import Database, Record
 from services.runtime.messaging.consumer import RetryPolicy

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from cli.main import main
 from services.kernel.clock import SystemClock
 from services.kernel.errors import Internal
-from services.processor.service import Processors
+from services.processor.service.processors import Processors
 from tests.processor.conftest import opened
 from tests.webhooks.command_line import command_line
 from tests.webhooks.conftest import TOKEN, House, running_house

@@ -11,7 +11,7 @@ from payments.webhooks.v1.webhook_gap_pb2 import MissingEvent
 
 from services.kernel.clock import SystemClock
 from services.kernel.errors import InvalidArgument, NotFound, Reason
-from services.processor.service import Processors
+from services.processor.service.processors import Processors
 from services.runtime.rpc import typed_errors
 from services.webhooks.domain.gap import LONGEST_SPAN, OVERLAP, next_window
 from tests.processor.conftest import opened

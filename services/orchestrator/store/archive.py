@@ -37,7 +37,7 @@ from services.orchestrator.domain.story import (
     Story,
 )
 from services.orchestrator.store.reading import SQL, dispute_of, find_payments, refunds_of
-from services.orchestrator.store.rows import Codec
+from services.orchestrator.store.unit import Codec
 from services.runtime.database import Connection, Database, Isolation, Record
 
 # One snapshot, so that what is read by several statements is of one moment.

@@ -21,7 +21,7 @@ from services.orchestrator.domain.saving import (
 from services.orchestrator.store.loading import Build, Loading
 from services.orchestrator.store.postings import Postings
 from services.orchestrator.store.reading import SQL, find_payments, read_payments
-from services.orchestrator.store.rows import Codec, Unit, unit_of
+from services.orchestrator.store.unit import Codec, Unit, unit_of
 from services.orchestrator.store.writing import PaymentWriter, key_record
 from services.runtime.database import Connection, Database, Isolation, Record
 from services.runtime.group_commit import Admission, GroupCommit

@@ -10,7 +10,8 @@ import asyncpg
 from services.kernel.errors import ResourceExhausted
 from services.orchestrator.domain.quota import Entry, QuotaKey, Tally, draw_all
 from services.orchestrator.store.reading import SQL
-from services.orchestrator.store.rows import Row, Unit, columns
+from services.orchestrator.store.rows import Row, columns
+from services.orchestrator.store.unit import Unit
 from services.runtime.database import Connection, Database
 
 _ROWS_AT_A_TIME: Final = 10_000

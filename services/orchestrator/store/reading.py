@@ -34,7 +34,7 @@ from services.orchestrator.domain.state import (
     RefundState,
     StepState,
 )
-from services.orchestrator.store.rows import Codec
+from services.orchestrator.store.unit import Codec
 from services.runtime.database import Connection, Record
 from services.runtime.queries import load_queries
 

@@ -1,129 +1,20 @@
-"""A unit of writing: what is done to one payment, as the rows it becomes."""
+"""What a payment is made of, each as the row that its table keeps of it."""
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final, Protocol, TypeAlias
+from dataclasses import asdict
+from typing import TypeAlias
 
-from services.kernel.context import CoreRequestContext
-from services.kernel.events import DomainEvent, SequencedEvent
-from services.kernel.ids import PaymentId
 from services.orchestrator.domain.applied import AppliedEvent
 from services.orchestrator.domain.attempt import Attempt, Step
 from services.orchestrator.domain.changes import Changes
-from services.orchestrator.domain.command import Decided
 from services.orchestrator.domain.dispute import Dispute
-from services.orchestrator.domain.events import PaymentConfirmRequested
 from services.orchestrator.domain.payment import Payment
-from services.orchestrator.domain.plan import Plan
 from services.orchestrator.domain.posting import Posting
 from services.orchestrator.domain.refund import Refund
-from services.orchestrator.domain.saving import Claim, Hold
-from services.runtime.messaging.message import OutgoingMessage, Topic
-from services.runtime.messaging.outbox import trace_headers
+from services.orchestrator.domain.saving import Hold
 
 Row: TypeAlias = tuple[object, ...]
-
-# What is an order to a worker; everything else tells what has happened.
-_TOPICS: Final[dict[type[DomainEvent], Topic]] = {PaymentConfirmRequested: Topic.COMMANDS}
-
-
-class Codec(Protocol):
-    """Makes and reads the bytes that are stored and travel; the store knows no contract."""
-
-    def request(self, request: CoreRequestContext) -> bytes: ...
-
-    def read_request(self, body: bytes) -> CoreRequestContext: ...
-
-    def read_plan(self, body: bytes) -> Plan: ...
-
-    def event(self, payment: Payment, told: SequencedEvent, traceparent: str | None) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One payment's changes, as rows; without a birth they are made to one that stands."""
-
-    payment_id: PaymentId
-    expected_version: int
-    birth: Row | None
-    claim: Claim | None
-    event: Row | None
-    payment: Row
-    hold: Hold
-    request: tuple[Row, ...]
-    plans: tuple[Row, ...]
-    transitions: tuple[Row, ...]
-    steps: tuple[Row, ...]
-    attempts: tuple[Row, ...]
-    refunds: tuple[Row, ...]
-    parts: tuple[Row, ...]
-    disputes: tuple[Row, ...]
-    postings: tuple[Row, ...]
-    rejected: tuple[Row, ...]
-    decided: tuple[Decided, ...]
-    messages: tuple[OutgoingMessage, ...]
-
-
-def birth_of(payment: Payment, codec: Codec) -> Row:
-    """What is written once, when a payment begins."""
-    request = payment.request
-    return (
-        request.merchant_id.hex,
-        request.amount.amount_minor,
-        request.amount.currency.code,
-        request.user_id,
-        request.idempotency_key,
-        request.request_id.hex,
-        codec.request(request),
-        payment.standing.created_at,
-    )
-
-
-def unit_of(
-    payment: Payment,
-    changes: Changes,
-    codec: Codec,
-    hold: Hold,
-    *,
-    claim: Claim | None = None,
-    decided: Sequence[Decided] = (),
-) -> Unit:
-    """Everything about the payment as it is now, so that later changes cannot reach the rows."""
-    owner, plan = payment.id.hex, changes.plan
-    is_new = changes.expected_version == 0
-    return Unit(
-        payment_id=payment.id,
-        expected_version=changes.expected_version,
-        birth=birth_of(payment, codec) if is_new else None,
-        claim=claim,
-        event=None if changes.applied is None else _event_row(owner, changes.applied),
-        payment=_payment_row(payment, changes, hold),
-        hold=hold,
-        request=((owner, codec.request(payment.request)),) if changes.is_request_new else (),
-        plans=() if plan is None else ((owner, plan.digest, plan.config_version, plan.record),),
-        transitions=tuple(
-            (owner, each.before, each.after, each.cause, each.occurred_at)
-            for each in changes.transitions
-        ),
-        steps=tuple(_step_row(owner, step) for step in changes.steps),
-        attempts=tuple(
-            _attempt_row(owner, attempt)
-            for attempt in sorted(changes.attempts, key=lambda each: each.number)
-        ),
-        refunds=tuple(_refund_row(owner, refund) for refund in changes.refunds),
-        parts=tuple(row for refund in changes.refunds for row in _part_rows(owner, refund)),
-        disputes=tuple(_dispute_row(owner, dispute) for dispute in changes.disputes),
-        postings=tuple(
-            _posting_row(posting, payment.request.traceparent) for posting in changes.postings
-        ),
-        rejected=tuple(
-            (posting_id.hex, refusal.reason, refusal.message)
-            for posting_id, refusal in changes.rejected.items()
-        ),
-        decided=tuple(decided),
-        messages=tuple(_message(payment, told, codec) for told in changes.events),
-    )
 
 
 def columns(rows: Iterable[Row]) -> Sequence[list[object]]:
@@ -131,7 +22,7 @@ def columns(rows: Iterable[Row]) -> Sequence[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _payment_row(payment: Payment, changes: Changes, hold: Hold) -> Row:
+def payment_row(payment: Payment, changes: Changes, hold: Hold) -> Row:
     standing = payment.standing
     error, redirect = standing.final_error, standing.redirect
     first = payment.steps[0] if payment.steps else None
@@ -159,7 +50,7 @@ def _payment_row(payment: Payment, changes: Changes, hold: Hold) -> Row:
     )
 
 
-def _step_row(owner: str, step: Step) -> Row:
+def step_row(owner: str, step: Step) -> Row:
     return (
         step.id.hex,
         owner,
@@ -182,7 +73,7 @@ def _step_row(owner: str, step: Step) -> Row:
     )
 
 
-def _attempt_row(owner: str, attempt: Attempt) -> Row:
+def attempt_row(owner: str, attempt: Attempt) -> Row:
     evidence, execution = attempt.evidence, attempt.execution
     return (
         attempt.id.hex,
@@ -208,7 +99,7 @@ def _attempt_row(owner: str, attempt: Attempt) -> Row:
     )
 
 
-def _refund_row(owner: str, refund: Refund) -> Row:
+def refund_row(owner: str, refund: Refund) -> Row:
     return (
         refund.id.hex,
         owner,
@@ -222,7 +113,7 @@ def _refund_row(owner: str, refund: Refund) -> Row:
     )
 
 
-def _part_rows(owner: str, refund: Refund) -> Iterable[Row]:
+def part_rows(owner: str, refund: Refund) -> Iterable[Row]:
     for position, part in enumerate(refund.parts):
         yield (
             part.id.hex,
@@ -239,7 +130,7 @@ def _part_rows(owner: str, refund: Refund) -> Iterable[Row]:
         )
 
 
-def _dispute_row(owner: str, dispute: Dispute) -> Row:
+def dispute_row(owner: str, dispute: Dispute) -> Row:
     return (
         dispute.id.hex,
         owner,
@@ -258,7 +149,7 @@ def _dispute_row(owner: str, dispute: Dispute) -> Row:
     )
 
 
-def _event_row(owner: str, applied: AppliedEvent) -> Row:
+def event_row(owner: str, applied: AppliedEvent) -> Row:
     event = applied.event
     return (
         event.processor_id,
@@ -273,7 +164,7 @@ def _event_row(owner: str, applied: AppliedEvent) -> Row:
     )
 
 
-def _posting_row(posting: Posting, traceparent: str | None) -> Row:
+def posting_row(posting: Posting, traceparent: str | None) -> Row:
     entries = [
         {
             "account": entry.account,
@@ -292,18 +183,4 @@ def _posting_row(posting: Posting, traceparent: str | None) -> Row:
         json.dumps(entries),
         posting.created_at,
         traceparent,
-    )
-
-
-def _message(payment: Payment, told: SequencedEvent, codec: Codec) -> OutgoingMessage:
-    headers = trace_headers()
-    return OutgoingMessage(
-        id=told.event.event_id,
-        topic=_TOPICS.get(type(told.event), Topic.EVENTS),
-        key=payment.id,
-        sequence=told.sequence,
-        type=type(told.event).__name__,
-        payload=codec.event(payment, told, headers.get("traceparent")),
-        occurred_at=told.event.occurred_at,
-        headers=headers,
     )

@@ -17,7 +17,8 @@ from services.orchestrator.domain.command import Answer, Command, Decided, KeyRe
 from services.orchestrator.domain.saving import Claim, Overtaken, Saved, ToldBefore, Written
 from services.orchestrator.store.policy import claim_quotas
 from services.orchestrator.store.reading import SQL
-from services.orchestrator.store.rows import Row, Unit, columns
+from services.orchestrator.store.rows import Row, columns
+from services.orchestrator.store.unit import Unit
 from services.runtime.database import Connection, Record
 from services.runtime.group_commit import Verdict
 from services.runtime.messaging.outbox import append

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.kernel.clock import Clock
 from services.kernel.context import PaymentMethod
-from services.processor.service import Adapter
+from services.processor.service.adapter import Adapter
 
 
 class Options(BaseModel):

@@ -31,7 +31,7 @@ GUARDS: Final = (
         "What is kept of a processor's answer holds no secret and no card number.",
         (
             Cut(
-                "services/processor/service.py",
+                "services/processor/service/processors.py",
                 "verdict=replace(verdict, raw=keepable(verdict.raw, adapter.secret_names)),",
                 "verdict=verdict,",
             ),

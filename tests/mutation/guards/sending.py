@@ -6,7 +6,7 @@ from tests.mutation.guard import Cut, Guard
 
 _RUN: Final = "services/router/service/run.py"
 _FAILURE: Final = "services/router/domain/failure.py"
-_PROCESSORS: Final = "services/processor/service.py"
+_PROCESSORS: Final = "services/processor/service/processors.py"
 _VERDICT: Final = "services/processor/domain/verdict.py"
 _STRIPE: Final = "services/processor/adapters/stripe"
 _ROUTED: Final = "tests/router/test_execution.py"

@@ -1,4 +1,4 @@
 """Stripe, through its official SDK.
 
-Reading order: adapter, verdicts, refusals, answers, events, api, transport, account.
+Reading order: adapter, requests, verdicts, refusals, answers, events, api, transport, account.
 """

@@ -11,13 +11,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-from services.kernel.context import TRACE_METADATA_KEY
 from services.kernel.outcome import ErrorCode
 from services.processor.adapters.stripe import events, verdicts
 from services.processor.adapters.stripe.answers import (
     ATTEMPT_KEY,
-    PAYMENT_KEY,
-    REFUND_KEY,
     SECRET_NAMES,
     Intent,
     metadata_word,
@@ -28,13 +25,20 @@ from services.processor.adapters.stripe.answers import (
     read_refund,
 )
 from services.processor.adapters.stripe.api import Answer, StripeApi
-from services.processor.adapters.stripe.currency import to_stripe
 from services.processor.adapters.stripe.refusals import (
     is_of_this_request_alone,
     is_over,
     is_unexpected_state,
     over_for_good,
     refusal,
+)
+from services.processor.adapters.stripe.requests import (
+    EXPAND,
+    capture_params,
+    confirmation_params,
+    intent_params,
+    method_params,
+    refund_params,
 )
 from services.processor.domain.attempt import Attempt, Operation
 from services.processor.domain.event import EventPage, EventWindow, ProcessorEvent
@@ -48,8 +52,6 @@ from services.processor.domain.verdict import (
     unknown,
 )
 
-_MAX_METADATA_ENTRIES: Final = 50
-_EXPAND: Final = ["latest_charge.balance_transaction"]
 _LIST_LIMIT: Final = 100
 # Clocks differ: an intent may look older than the attempt it was made for.
 _SKEW: Final = timedelta(minutes=5)
@@ -78,7 +80,7 @@ class StripeAdapter:
 
     async def capture(self, attempt: Attempt, key: str) -> Verdict:
         """Take the amount; Stripe releases the rest by itself."""
-        params = {"amount_to_capture": to_stripe(attempt.amount), "expand": _EXPAND}
+        params = capture_params(attempt)
         with _about(_hold(attempt)):
             answer = await self._api.capture_intent(_hold(attempt), params, f"{key}:capture")
             return await self._read(answer, _hold(attempt), verdicts.capture)
@@ -91,11 +93,7 @@ class StripeAdapter:
 
     async def refund(self, attempt: Attempt, key: str) -> Verdict:
         """Return the amount."""
-        params = {
-            "payment_intent": _hold(attempt),
-            "amount": to_stripe(attempt.amount),
-            "metadata": _metadata(attempt),
-        }
+        params = refund_params(attempt, _hold(attempt))
         answer = await self._api.create_refund(params, f"{key}:refund")
         if answer.is_object:
             return verdicts.refund(read_refund(answer.body), raw(answer))
@@ -137,31 +135,17 @@ class StripeAdapter:
         assert token is not None, "an authorization has a token"
         if token.startswith("tok_"):
             # A one-time token, a wallet's say, is first made a payment method.
-            params: dict[str, Any] = {"type": "card", "card": {"token": token}}
-            made = await self._api.create_method(params, f"{key}:method")
+            made = await self._api.create_method(method_params(token), f"{key}:method")
             if not made.is_object:
                 return made
             token = read_id(made.body.get("id"), "pm_")
-        params = {
-            "amount": to_stripe(attempt.amount),
-            "currency": attempt.amount.currency.code.lower(),
-            "payment_method": token,
-            "capture_method": "automatic" if attempt.capture_at_once else "manual",
-            "allowed_payment_method_types": ["card"],
-            "metadata": _metadata(attempt),
-        }
-        return await self._api.create_intent(params, f"{key}:create")
+        return await self._api.create_intent(intent_params(attempt, token), f"{key}:create")
 
     async def _confirm(
         self, attempt: Attempt, key: str, intent_id: str, *, was_known: bool
     ) -> Verdict:
         """Confirm; `was_known` says that an earlier call got as far as creating the intent."""
-        params: dict[str, Any] = {"expand": _EXPAND}
-        if return_url := attempt.return_url or self._return_url:
-            params["return_url"] = return_url
-        else:
-            # A customer who cannot come back cannot be sent away: this must end, not wait.
-            params["error_on_requires_action"] = True
+        params = confirmation_params(attempt.return_url or self._return_url)
         try:
             answer = await self._api.confirm_intent(intent_id, params, f"{key}:confirm")
         except NotSent as trouble:
@@ -200,7 +184,7 @@ class StripeAdapter:
         return _not_created(created)
 
     async def _retrieve(self, intent_id: str) -> Answer:
-        return _answered(await self._api.retrieve_intent(intent_id, {"expand": _EXPAND}))
+        return _answered(await self._api.retrieve_intent(intent_id, {"expand": EXPAND}))
 
     async def _find_intent(self, attempt: Attempt) -> Verdict | None:
         """The intent that carries the attempt, among all that were created in its time."""
@@ -242,22 +226,6 @@ def _reading(attempt: Attempt) -> ReadState:
 def _hold(attempt: Attempt) -> str:
     assert attempt.hold is not None, "an attempt that needs a hold has one"
     return attempt.hold
-
-
-def _metadata(attempt: Attempt) -> dict[str, str]:
-    """What is left with Stripe: our ids first, then as much of the merchant's own as fits."""
-    ours: dict[str, str] = {ATTEMPT_KEY: attempt.id, PAYMENT_KEY: attempt.payment_id}
-    if traceparent := attempt.metadata.get(TRACE_METADATA_KEY):
-        ours[TRACE_METADATA_KEY] = traceparent
-    if attempt.refund_id is not None:
-        return {**ours, REFUND_KEY: attempt.refund_id}
-    theirs = [
-        (name, value)
-        for name, value in sorted(attempt.metadata.items())
-        # Stripe reads brackets as nesting, and an empty value as one to delete.
-        if name not in ours and value and "[" not in name and "]" not in name
-    ]
-    return {**ours, **dict(theirs[: _MAX_METADATA_ENTRIES - len(ours)])}
 
 
 def _the_intent(body: Mapping[str, Any], intent_id: str) -> Intent:
