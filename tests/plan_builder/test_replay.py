@@ -90,6 +90,15 @@ class _Shop:
             settings=_settings(**changed),
         )
         await MerchantConfigServiceStub(self._channel).PutConfig(request)
+        async with asyncio.timeout(30):
+            while await self._planned_by() <= version:  # noqa: ASYNC110 -- by a stream
+                await asyncio.sleep(0.01)
+
+    async def _planned_by(self) -> int:
+        """The version by which a small payment is planned."""
+        request = BuildPlanRequest(context=self.wish(100))
+        plan = (await PlanBuilderServiceStub(self._channel).BuildPlan(request)).plan
+        return plan.config_version
 
     def wish(self, amount_minor: int) -> CoreRequestContext:
         self._count += 1
