@@ -43,7 +43,7 @@ test-stripe: $(READY) ## hold the Stripe adapter against Stripe's test mode (set
 	  "") echo "nothing was tested: STRIPE_TEST_API_KEY is not set (it wants a test-mode key, sk_test_...)"; exit 1;; \
 	  *) echo "nothing was tested: STRIPE_TEST_API_KEY is no test-mode key (it wants sk_test_...)"; exit 1;; \
 	esac
-	@$(BIN)/python -m pytest tests/processor/test_conformance.py -k stripe_test_mode -rs $(ARGS)
+	@$(BIN)/python -m pytest tests/processor/test_conformance*.py -k stripe_test_mode -rs $(ARGS)
 
 bench: $(READY) ## measure messaging (KAFKA=1: on Kafka too), ledger, router, payments, HTTP beside their baselines
 	@$(BIN)/python -m bench messaging --engine $(if $(KAFKA),both,postgres) --json $(HOME_DIR)/bench/messaging.json

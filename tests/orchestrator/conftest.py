@@ -2,89 +2,30 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
 
 import pytest
 from payments.config.v1.merchant_config_pb2 import MerchantSettings
-from payments.config.v1.merchant_config_service_pb2_grpc import (
-    MerchantConfigServiceStub,
-    add_MerchantConfigServiceServicer_to_server,
-)
 from payments.events.v1.envelope_pb2 import Envelope
-from payments.ledger.v1.ledger_service_pb2_grpc import (
-    LedgerServiceServicer,
-    LedgerServiceStub,
-    add_LedgerServiceServicer_to_server,
-)
+from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 from payments.orchestrator.v1.orchestrator_service_pb2 import ExecutePlanRequest, GetPaymentRequest
-from payments.orchestrator.v1.orchestrator_service_pb2_grpc import (
-    OrchestratorServiceStub,
-    add_OrchestratorServiceServicer_to_server,
-)
+from payments.orchestrator.v1.orchestrator_service_pb2_grpc import OrchestratorServiceStub
 from payments.orchestrator.v1.payment_pb2 import Payment
-from payments.plan.v1.plan_builder_service_pb2 import BuildPlanRequest, BuildPlanResponse
-from payments.plan.v1.plan_builder_service_pb2_grpc import (
-    PlanBuilderServiceServicer,
-    PlanBuilderServiceStub,
-    add_PlanBuilderServiceServicer_to_server,
-)
-from payments.processor.v1.processor_service_pb2_grpc import (
-    ProcessorServiceServicer,
-    ProcessorServiceStub,
-    add_ProcessorServiceServicer_to_server,
-)
-from payments.router.v1.router_service_pb2_grpc import (
-    RouterServiceServicer,
-    RouterServiceStub,
-    add_RouterServiceServicer_to_server,
-)
+from payments.processor.v1.processor_service_pb2_grpc import ProcessorServiceServicer
+from payments.router.v1.router_service_pb2_grpc import RouterServiceServicer
 
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.context import PaymentMethod
-from services.ledger.rpc import LedgerServicer
-from services.ledger.service import Ledger
-from services.ledger.store.journal import Journal
-from services.ledger.store.seals import Seals
-from services.ledger.translate import event_payload
-from services.orchestrator.clients import Configs, Planner
-from services.orchestrator.clients import Ledger as LedgerClient
-from services.orchestrator.clients import Router as RouterClient
-from services.orchestrator.rpc import OrchestratorServicer
-from services.orchestrator.service.desks import Callers, Desks
-from services.orchestrator.service.enforcing import PaymentPolicyEnforcer
-from services.orchestrator.service.hearing import ProcessorDoor
-from services.orchestrator.service.means import Means as DeskMeans
-from services.orchestrator.service.orchestrator import Orchestrator
+from services.orchestrator.clients import Configs
+from services.orchestrator.service.desks import Desks
 from services.orchestrator.service.posting import Poster
-from services.orchestrator.service.reading import Reading
-from services.orchestrator.store.archive import Archive
 from services.orchestrator.store.payments import Payments
-from services.orchestrator.store.postings import Postings
-from services.orchestrator.translate.codec import PaymentCodec, describe
-from services.orchestrator.translate.request import request_from_message
-from services.orchestrator.workers import (
-    Confirmations,
-    PosterLoop,
-    Recovery,
-    Tasks,
-    policy_watch,
-)
-from services.plan_builder.domain.builder import build_plan
-from services.plan_builder.translate.plan import plan_message
+from services.orchestrator.workers import Confirmations, PosterLoop, Recovery, policy_watch
 from services.processor.adapters.simulated.adapter import SimulatedAdapter
 from services.processor.rpc import ProcessorServicer
 from services.processor.service.processors import Processors
-from services.router.clients import Processors as ProcessorsClient
-from services.router.domain.breaker import CircuitBreakers
-from services.router.metrics import RouterMetrics
-from services.router.rpc import RouterServicer
-from services.router.service.router import Router, log_transition
-from services.router.service.run import Means
-from services.runtime.crash_points import reach
 from services.runtime.database import Database, Record
 from services.runtime.messaging.consumer import RetryPolicy
 from services.runtime.messaging.metrics import MessagingMetrics
@@ -92,8 +33,16 @@ from services.runtime.messaging.postgres_bus import PostgresBus
 from services.runtime.messaging.process import Messaging
 from services.runtime.rpc import Middleware, Registry, connect_in_process
 from services.runtime.telemetry import Telemetry
+from tests.orchestrator.building import (
+    Ground,
+    Rooms,
+    StandInPlanner,
+    add_router,
+    neighbours,
+    orchestrator,
+)
 from tests.orchestrator.policies import StandInConfigs
-from tests.plan_builder.orders import MERCHANT, ability, config
+from tests.plan_builder.orders import MERCHANT
 from tests.processor.conftest import ScriptedFaults, processor
 from tests.stand_in_processors import StandInProcessors
 
@@ -107,7 +56,7 @@ class House:
     stub: OrchestratorServiceStub
     poster: Poster
     writer: Payments
-    planner: "StandInPlanner"
+    planner: StandInPlanner
     configs: StandInConfigs
     policies: Configs
     desks: Desks
@@ -127,6 +76,15 @@ class House:
 
     async def get(self, payment_id: str) -> Payment:
         return (await self.stub.GetPayment(GetPaymentRequest(payment_id=payment_id))).payment
+
+    async def until(self, payment_id: str, done: Callable[[Payment], bool]) -> Payment:
+        """The payment once it has come that far."""
+        async with asyncio.timeout(90):
+            while True:
+                payment = await self.get(payment_id)
+                if done(payment):
+                    return payment
+                await asyncio.sleep(0.02)
 
     async def rows(self, statement: str, *values: object) -> list[Record]:
         async with self.database.connection() as connection:
@@ -150,35 +108,6 @@ class House:
         return {row["account"]: row["total"] for row in rows}
 
 
-def _noting(inner: ProcessorServiceServicer, calls: list[str]) -> ProcessorServiceServicer:
-    """Has each call noted before it is passed on."""
-    for name in ("Authorize", "Capture", "Void", "Refund", "Lookup"):
-        setattr(inner, name, _noted(name, getattr(inner, name), calls))
-    return inner
-
-
-def _noted(name: str, method: Any, calls: list[str]) -> Any:
-    async def call(request: Any, context: Any) -> Any:
-        calls.append(name)
-        return await method(request, context)
-
-    return call
-
-
-class StandInPlanner(PlanBuilderServiceServicer):
-    """Builds the plans that the real one would, from a configuration that a test sets."""
-
-    def __init__(self) -> None:
-        self.config = config("simulated")
-        self.catalogue = {"simulated": ability("simulated")}
-
-    async def BuildPlan(  # noqa: N802 -- the contract's name
-        self, request: BuildPlanRequest, context: Any
-    ) -> BuildPlanResponse:
-        plan = build_plan(request_from_message(request.context), self.config, self.catalogue)
-        return BuildPlanResponse(plan=plan_message(plan))
-
-
 @asynccontextmanager
 async def running_house(
     application_url: str,
@@ -198,94 +127,55 @@ async def running_house(
     clock = clock or SystemClock()
     telemetry = Telemetry.create("test")
     registry = Registry(Middleware(telemetry))
-    calls: list[str] = []
-    registry.register(add_ProcessorServiceServicer_to_server, _noting(processors, calls))
-    journal = Journal(database, event_payload, clock)
-    registry.register(
-        add_LedgerServiceServicer_to_server,
-        ledger or LedgerServicer(Ledger(journal, Seals(database))),
-    )
-    planner = StandInPlanner()  # type: ignore[abstract]  # it replays nothing
-    registry.register(add_PlanBuilderServiceServicer_to_server, planner)
-    configs = StandInConfigs()  # type: ignore[abstract]  # it stores nothing
-    registry.register(add_MerchantConfigServiceServicer_to_server, configs)
+    ground = Ground(database, registry, telemetry, clock)
+    others = neighbours(ground, processors, ledger)
     async with connect_in_process(registry) as channel:
-        means = Means(
-            ProcessorsClient(ProcessorServiceStub(channel)),
-            CircuitBreakers(clock, log_transition),
-            RouterMetrics(telemetry.registry),
-            clock,
-        )
-        registry.register(
-            add_RouterServiceServicer_to_server, router or RouterServicer(Router(means))
-        )
-        postings = Postings(database)
-        payments = Payments(database, PaymentCodec(), postings)
-        policies = Configs(MerchantConfigServiceStub(channel), clock)
-        enforcer = PaymentPolicyEnforcer(policies)
-        callers, tasks = Callers(), Tasks(telemetry.tracing, grace=timedelta(seconds=5))
-        desks = Desks(
-            DeskMeans(
-                payments,
-                RouterClient(RouterServiceStub(channel)),
-                describe,
-                clock,
-                callers.tell,
-                reach,
-                enforcer.forbid,
-            ),
-            tasks,
-            callers,
-        )
-        booking = LedgerClient(LedgerServiceStub(channel))
-        planning = Planner(PlanBuilderServiceStub(channel))
-        orchestrator = Orchestrator(payments, desks, planning, enforcer, clock)
-        poster = Poster(postings, desks, booking, clock, reach)
-        registry.register(
-            add_OrchestratorServiceServicer_to_server,
-            OrchestratorServicer(
-                orchestrator,
-                Reading(payments, Archive(database, PaymentCodec()), booking),
-                ProcessorDoor(payments, desks, clock),
-                poster,
-            ),
-        )
-        recovery = Recovery(payments, desks, clock)
-        messaging = Messaging(
-            database,
-            PostgresBus(database),
-            retry=RetryPolicy(),
-            metrics=MessagingMetrics(telemetry.registry),
-            tracing=telemetry.tracing,
-        )
-        house = House(
-            database,
-            registry,
-            OrchestratorServiceStub(channel),
-            poster,
-            payments,
-            planner,
-            configs,
-            policies,
-            desks,
-            calls,
-        )
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(tasks.close, recovery.leave)
-            await stack.enter_async_context(policy_watch(policies))
-            if books:
-                await stack.enter_async_context(PosterLoop(poster, postings))
-            if recovers:
-                await stack.enter_async_context(recovery.running())
-                await stack.enter_async_context(
-                    messaging.consuming(Confirmations(payments, desks).consumer())
-                )
-                await stack.enter_async_context(messaging.relaying(clock))
-            yield house
-        callers.dismiss()
-    await payments.close()
-    await journal.close()
+        add_router(ground, channel, router)
+        rooms = orchestrator(ground, channel)
+        async with _at_work(ground, rooms, books=books, recovers=recovers):
+            yield House(
+                database,
+                registry,
+                OrchestratorServiceStub(channel),
+                rooms.poster,
+                rooms.payments,
+                others.planner,
+                others.configs,
+                rooms.policies,
+                rooms.desks,
+                others.calls,
+            )
+        rooms.callers.dismiss()
+    await rooms.payments.close()
+    await others.journal.close()
     await database.close()
+
+
+@asynccontextmanager
+async def _at_work(
+    ground: Ground, rooms: Rooms, *, books: bool, recovers: bool
+) -> AsyncIterator[None]:
+    """The loops of one process."""
+    database, telemetry, clock = ground.database, ground.telemetry, ground.clock
+    recovery = Recovery(rooms.payments, rooms.desks, clock)
+    messaging = Messaging(
+        database,
+        PostgresBus(database),
+        retry=RetryPolicy(),
+        metrics=MessagingMetrics(telemetry.registry),
+        tracing=telemetry.tracing,
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(rooms.tasks.close, recovery.leave)
+        await stack.enter_async_context(policy_watch(rooms.policies))
+        if books:
+            await stack.enter_async_context(PosterLoop(rooms.poster, rooms.postings))
+        if recovers:
+            await stack.enter_async_context(recovery.running())
+            confirmations = Confirmations(rooms.payments, rooms.desks)
+            await stack.enter_async_context(messaging.consuming(confirmations.consumer()))
+            await stack.enter_async_context(messaging.relaying(clock))
+        yield
 
 
 def simulated(faults: ScriptedFaults | None = None) -> ProcessorServiceServicer:

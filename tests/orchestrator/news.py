@@ -171,6 +171,15 @@ def held(**said: Any) -> Story:
     return story
 
 
+def taken() -> Story:
+    """A payment whose amount was held, and then taken."""
+    story = Story(asked())
+    story.answer()
+    story.answer()
+    assert state_of(story) is PaymentState.CAPTURED
+    return story
+
+
 def failed() -> Story:
     """A payment whose only attempt was looked up in vain until an operator said that it failed."""
     story = Story(asked())

@@ -14,9 +14,9 @@ from payments.config.v1.merchant_config_service_pb2 import (
     WatchConfigsResponse,
 )
 from payments.config.v1.merchant_config_service_pb2_grpc import MerchantConfigServiceServicer
-from payments.core.v1.money_pb2 import Money
 
 from services.kernel.errors import NotFound, Reason, Unavailable
+from tests.orchestrator.orders import usd
 
 HOUR = timedelta(hours=1)
 
@@ -81,10 +81,6 @@ def velocity(
     return pb.VelocityLimit(
         scope=scope, window=_duration(window), max_count=max_count, max_amount=most
     )
-
-
-def usd(amount_minor: int) -> Money:
-    return Money(amount_minor=amount_minor, currency="USD")
 
 
 def _duration(span: timedelta) -> Duration:

@@ -5,38 +5,25 @@ import re
 from typing import Any
 
 import pytest
-from payments.core.v1.error_code_pb2 import ErrorCode
 from payments.core.v1.money_pb2 import Money
 from payments.core.v1.operation_pb2 import Operation
 from payments.ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
-from payments.orchestrator.v1 import payment_story_pb2 as story_pb
 from payments.orchestrator.v1.payment_pb2 import PaymentState
 from payments.orchestrator.v1.posting_pb2 import PostingState
 from payments.processor.v1.processor_event_pb2 import ProcessorEvent, ProcessorEventType
-from payments.result.v1.result_pb2 import Outcome
 
 from services.kernel.context import CaptureMethod, Severity, ValidationIssue
 from services.kernel.errors import InvalidArgument, NotFound, Unavailable
 from services.kernel.ids import MerchantId, PaymentId, WebhookEventId
-from services.kernel.outcome import ErrorCode as Code
-from services.runtime.rpc import typed_errors
 from tests.orchestrator.conftest import House, ScriptedHouse, running_house, simulated
 from tests.orchestrator.orders import about, execution, succeeded
-from tests.router.attempts import failed, unknown
+from tests.orchestrator.stories import explain, sentences
 
 AUTHORIZE = Operation.OPERATION_AUTHORIZE
-CAPTURE = Operation.OPERATION_CAPTURE
-LOOKUP = Operation.OPERATION_LOOKUP
 REFUND = Operation.OPERATION_REFUND
 CAPTURED = PaymentState.PAYMENT_STATE_CAPTURED
 POSTED = PostingState.POSTING_STATE_POSTED
-
-
-async def _explain(house: House, payment_id: str, **words: str) -> story_pb.PaymentStory:
-    request = pb.ExplainPaymentRequest(payment_id=payment_id, **words)
-    with typed_errors():
-        return (await house.stub.ExplainPayment(request)).story
 
 
 async def _booked(house: House, payment_id: str) -> None:
@@ -46,13 +33,6 @@ async def _booked(house: House, payment_id: str) -> None:
             await asyncio.sleep(0.01)
             payment = await house.get(payment_id)
 
-
-def _sentences(story: story_pb.PaymentStory) -> list[str]:
-    """What is told, without the ids that differ from run to run."""
-    return [_ID.sub(r"\1…", f"{line.source}: {line.message}") for line in story.timeline]
-
-
-_ID = re.compile(r"([a-z]+_)[0-9a-f]{32}")
 
 _WHOLE = [
     "gateway: 100.00 USD by card was asked for, under the key order-17.",
@@ -103,8 +83,8 @@ async def test_a_payment_is_told_from_the_raw_field_to_the_journal(house: House)
     refund = pb.RefundPaymentRequest(**about(payment, "r-1"), amount=amount, reason="Broken.")
     await house.stub.RefundPayment(refund)
     await _booked(house, payment.id)
-    story = await _explain(house, payment.id)
-    told = [re.sub(r"within \d+ ms", "within 0 ms", each) for each in _sentences(story)]
+    story = await explain(house, payment.id)
+    told = [re.sub(r"within \d+ ms", "within 0 ms", each) for each in sentences(story)]
     assert told == _WHOLE
     assert story.payment == await house.get(payment.id)
     assert (story.context, story.plan) == (order.context, order.plan)
@@ -120,7 +100,7 @@ async def test_a_payment_is_told_from_the_raw_field_to_the_journal(house: House)
 async def test_the_lines_are_in_order_of_time_and_name_what_they_are_about(house: House) -> None:
     payment = await house.execute(execution())
     await _booked(house, payment.id)
-    story = await _explain(house, payment.id)
+    story = await explain(house, payment.id)
     moments = [each.occurred_at.ToNanoseconds() for each in story.timeline]
     assert moments == sorted(moments)
     named = {line.object_id for line in story.timeline}
@@ -132,86 +112,9 @@ async def test_the_lines_are_in_order_of_time_and_name_what_they_are_about(house
 async def test_an_intent_has_a_story_without_a_plan(house: House) -> None:
     request = pb.CreatePaymentRequest(idempotency_key="order-17", context=execution().context)
     created = await house.stub.CreatePayment(request)
-    story = await _explain(house, created.payment.id)
+    story = await explain(house, created.payment.id)
     assert not story.HasField("plan")
     assert [line.source for line in story.timeline] == ["gateway", "orchestrator"]
-
-
-async def test_a_decline_is_told_with_its_code(scripted: ScriptedHouse) -> None:
-    declined = failed(Code.INSUFFICIENT_FUNDS, decline_code="insufficient_funds")
-    scripted.processors.script(AUTHORIZE, declined)
-    payment = await scripted.house.execute(execution())
-    story = await _explain(scripted.house, payment.id)
-    (attempt,) = story.attempts
-    assert attempt.state == story_pb.AttemptState.ATTEMPT_STATE_FAILED
-    assert attempt.result.error_code == ErrorCode.ERROR_CODE_INSUFFICIENT_FUNDS
-    text = " ".join(_sentences(story))
-    assert "it failed (insufficient_funds, insufficient_funds)." in text
-    assert "from CONFIRMING to FAILED, because of attempt 1." in text
-
-
-async def test_a_failover_is_told_with_the_routers_reasons(scripted: ScriptedHouse) -> None:
-    down = failed(Code.NETWORK_FAILURE)
-    scripted.processors.script(AUTHORIZE, down, down, down, succeeded("pi_2"))
-    payment = await scripted.house.execute(execution(processors=("simulated", "backup")))
-    story = await _explain(scripted.house, payment.id)
-    first, second, _ = story.attempts
-    assert (first.attempt.processor_id, second.attempt.processor_id) == ("simulated", "backup")
-    assert [each.number for each in first.tries] == [1, 2, 3]
-    rules = [each.rule for each in first.decisions]
-    assert rules[-1] == "failover.network_failure"
-    text = " ".join(_sentences(story))
-    assert "backup could take it instead (failover.network_failure, simulated)." in text
-
-
-async def test_what_was_in_doubt_is_told_as_it_ended_and_keeps_no_error(
-    scripted: ScriptedHouse,
-) -> None:
-    house = scripted.house
-    scripted.processors.script(AUTHORIZE, unknown())
-    scripted.processors.script(LOOKUP, unknown(), succeeded("pi_9"))
-    payment = await house.execute(execution())
-    async with asyncio.timeout(30):
-        while payment.state != CAPTURED:
-            await asyncio.sleep(0.05)
-            payment = await house.get(payment.id)
-    story = await _explain(house, payment.id)
-    doubted = story.attempts[0]
-    assert doubted.state == story_pb.AttemptState.ATTEMPT_STATE_SUCCEEDED
-    assert doubted.result.outcome == Outcome.OUTCOME_SUCCEEDED
-    assert doubted.result.error_code == ErrorCode.ERROR_CODE_UNSPECIFIED
-    assert [each.operation for each in doubted.tries] == [AUTHORIZE, LOOKUP, LOOKUP]
-    text = " ".join(_sentences(story))
-    assert "whether it was done is not known (timeout)" in text
-    assert "was asked what became of it, and within 12 ms: it succeeded, as pi_9." in text
-
-
-async def test_a_doubt_that_lasts_is_told_and_an_operators_word_ends_it(
-    scripted: ScriptedHouse,
-) -> None:
-    house = scripted.house
-    scripted.processors.script(AUTHORIZE, unknown())
-    scripted.processors.script(LOOKUP, *[unknown()] * 50)
-    payment = await house.execute(execution())
-    story = await _explain(house, payment.id)
-    (attempt,) = story.attempts
-    assert attempt.state == story_pb.AttemptState.ATTEMPT_STATE_IN_DOUBT
-    assert attempt.result.outcome == Outcome.OUTCOME_UNKNOWN
-    assert any("in doubt since now" in each for each in _sentences(story))
-    request = pb.ResolvePaymentRequest(**about(payment, "resolve-1"))
-    request.attempt_id = attempt.attempt.id
-    request.evidence.outcome = Outcome.OUTCOME_FAILED
-    request.evidence.source = "dashboard, exported 2030-01-05"
-    request.evidence.operator = "maria"
-    await house.stub.ResolvePayment(request)
-    story = await _explain(house, payment.id)
-    (attempt,) = story.attempts
-    assert attempt.evidence == request.evidence
-    assert attempt.result.outcome == Outcome.OUTCOME_FAILED, "not what the processor said last"
-    text = " ".join(_sentences(story))
-    assert "in doubt since now" not in text
-    assert "operator: Attempt 1 was settled by maria: it failed; seen in: dashboard," in text
-    assert "from CONFIRMING to FAILED, because of operator maria." in text
 
 
 async def test_what_processors_told_unasked_is_told(scripted: ScriptedHouse) -> None:
@@ -237,7 +140,7 @@ async def test_what_processors_told_unasked_is_told(scripted: ScriptedHouse) -> 
     await house.stub.ApplyProcessorEvent(request)
     request.event.id = request.idempotency_key = "evt_2"
     await house.stub.ApplyProcessorEvent(request)
-    story = await _explain(house, payment.id)
+    story = await explain(house, payment.id)
     applied, _ = story.applied_events
     assert (applied.processor_event_id, applied.webhook_event_id) == (
         "evt_1",
@@ -246,7 +149,7 @@ async def test_what_processors_told_unasked_is_told(scripted: ScriptedHouse) -> 
     assert applied.native_type == "charge.dispute.created"
     (dispute,) = story.disputes
     assert dispute.payment_id == payment.id
-    told = _sentences(story)
+    told = sentences(story)
     assert any(
         each.startswith(
             "webhooks: simulated told of charge.dispute.created (evt_1), which was applied"
@@ -275,11 +178,11 @@ async def test_a_ledger_that_is_away_leaves_the_rest_of_the_story(application_ur
     async with running_house(application_url, simulated(), ledger=away) as house:
         payment = await house.execute(execution())
         async with asyncio.timeout(30):
-            story = await _explain(house, payment.id)
+            story = await explain(house, payment.id)
             while not story.postings[0].HasField("last_failure"):
                 await asyncio.sleep(0.01)
-                story = await _explain(house, payment.id)
-    told = _sentences(story)
+                story = await explain(house, payment.id)
+    told = sentences(story)
     assert told[-1] == (
         "ledger: The ledger cannot be asked now what it has booked: it is being moved."
     )
@@ -289,23 +192,23 @@ async def test_a_ledger_that_is_away_leaves_the_rest_of_the_story(application_ur
 
 async def test_a_manual_payment_tells_what_it_has_not_come_to(house: House) -> None:
     payment = await house.execute(execution(capture_method=CaptureMethod.MANUAL))
-    story = await _explain(house, payment.id)
+    story = await explain(house, payment.id)
     assert not story.postings
-    assert any("manual capture" in each for each in _sentences(story))
+    assert any("manual capture" in each for each in sentences(story))
 
 
 async def test_another_merchants_payment_is_refused_as_if_it_were_not_there(
     house: House,
 ) -> None:
     payment = await house.execute(execution())
-    assert (await _explain(house, payment.id, merchant_id=payment.merchant_id)).timeline
+    assert (await explain(house, payment.id, merchant_id=payment.merchant_id)).timeline
     told = []
     for payment_id, merchant_id in (
         (payment.id, MerchantId.new()),
         (PaymentId.new(), payment.merchant_id),
     ):
         with pytest.raises(NotFound) as refused:
-            await _explain(house, payment_id, merchant_id=merchant_id)
+            await explain(house, payment_id, merchant_id=merchant_id)
         told.append(refused.value.message.replace(payment_id, "…"))
     assert told == ["there is no payment …"] * 2
 
@@ -313,4 +216,4 @@ async def test_another_merchants_payment_is_refused_as_if_it_were_not_there(
 @pytest.mark.parametrize("payment_id", ["", "pay_1", "re_019aa5a0000070008000000000000001"])
 async def test_an_id_of_nothing_is_refused(house: House, payment_id: str) -> None:
     with pytest.raises(InvalidArgument):
-        await _explain(house, payment_id)
+        await explain(house, payment_id)

@@ -4,24 +4,14 @@ from typing import Any
 
 import pytest
 
-from services.kernel.context import CaptureMethod, SplitPolicy
+from services.kernel.context import CaptureMethod
 from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.applied import Disposition, FactKind
 from services.orchestrator.domain.attempt import Execution, Redirect
 from services.orchestrator.domain.events import PaymentCaptured
 from services.orchestrator.domain.state import AttemptState, Operation, PaymentState, StepState
-from tests.orchestrator.news import (
-    HOLD,
-    NOW,
-    Story,
-    asked,
-    booked,
-    fact,
-    held,
-    keys,
-    state_of,
-)
-from tests.plan_builder.orders import APPLE_PAY, CARD, money, part
+from tests.orchestrator.news import HOLD, NOW, Story, asked, booked, fact, held, state_of
+from tests.plan_builder.orders import money
 
 APPLIED, KNOWN = Disposition.APPLIED, Disposition.KNOWN
 STALE, UNMATCHED = Disposition.STALE, Disposition.UNMATCHED
@@ -43,21 +33,6 @@ def _captured() -> Story:
     story.payment.capture(None, NOW, "request:1")
     story.answer()
     return story
-
-
-def _split(**said: Any) -> Story:
-    """60.00 by Apple Pay and 40.00 by card; the first is held as `pi_1`, the other asked for."""
-    story = Story(asked(steps=(part(APPLE_PAY, 6_000), part(CARD)), **said))
-    story.answer()
-    return story
-
-
-def _answer(story: Story, outcome: Outcome, reference: str | None = None) -> None:
-    """The only attempt that is out is answered."""
-    (attempt,) = story.payment.to_send
-    code = ErrorCode.DECLINED if outcome is Outcome.FAILED else None
-    story.payment.settle(attempt.id, Execution(outcome, reference, error_code=code), NOW)
-    story.save()
 
 
 def test_authentication_is_completed_by_an_event() -> None:
@@ -161,46 +136,6 @@ def test_a_capture_of_another_amount_is_recorded_as_it_happened() -> None:
     assert story.payment.standing.needs_reconciliation
 
 
-def test_a_part_of_a_split_taken_too_early_counts_once_the_rest_is_held() -> None:
-    story = _split()
-    assert story.hear(fact(FactKind.CAPTURED, 6_000)).disposition is APPLIED
-    assert story.hear(fact(FactKind.CAPTURED, 6_000)).disposition is KNOWN
-    assert state_of(story) is PaymentState.CONFIRMING
-    assert story.postings == []
-    _answer(story, Outcome.SUCCEEDED, "pi_2")
-    _answer(story, Outcome.SUCCEEDED, "pi_2")
-    assert state_of(story) is PaymentState.CAPTURED
-    assert story.payment.total("captured") == money(10_000)
-    assert keys(story.postings) == ["capture", "capture"]
-    assert story.payment.total("platform_fee") == story.payment.plan.platform_fee  # type: ignore[union-attr]  # it is confirmed
-
-
-def test_a_part_of_a_split_taken_too_early_is_returned_when_the_rest_fails() -> None:
-    story = _split(split_policy=SplitPolicy.ALL_OR_NOTHING)
-    story.hear(fact(FactKind.CAPTURED, 6_000))
-    _answer(story, Outcome.FAILED)
-    assert state_of(story) is PaymentState.FAILED
-    assert [(each.operation, each.amount) for each in story.payment.to_send] == [
-        (Operation.REFUND, money(6_000))
-    ]
-    story.answer()
-    assert keys(story.postings) == ["late_success", "late_success_returned"]
-    assert booked(story.postings) == {}
-
-
-def test_what_the_processor_took_of_a_split_leaves_the_rest_to_the_merchant() -> None:
-    story = _split(capture_method=MANUAL)
-    _answer(story, Outcome.SUCCEEDED, "pi_2")
-    story.hear(fact(FactKind.CAPTURED, 6_000))
-    payment = story.payment
-    assert state_of(story) is PaymentState.AUTHORIZED
-    assert (payment.total("captured"), payment.total("held")) == (money(6_000), money(4_000))
-    payment.capture(None, NOW, "request:1")
-    story.answer()
-    assert state_of(story) is PaymentState.CAPTURED
-    assert payment.total("captured") == money(10_000)
-
-
 @pytest.mark.parametrize(("word", "cause"), [("automatic", "expired"), ("abandoned", "processor")])
 def test_a_hold_that_is_gone_voids_the_payment(word: str, cause: str) -> None:
     story = held()
@@ -260,17 +195,6 @@ def test_a_cancellation_after_the_capture_is_stale() -> None:
     story = _captured()
     assert story.hear(fact(FactKind.CANCELED)).disposition is STALE
     assert state_of(story) is PaymentState.CAPTURED
-
-
-def test_a_split_fails_when_one_hold_is_gone_before_the_other_is_made() -> None:
-    story = _split()
-    story.hear(fact(FactKind.CANCELED, native_reason="expired"))
-    assert state_of(story) is PaymentState.CONFIRMING
-    _answer(story, Outcome.SUCCEEDED, "pi_2")
-    assert state_of(story) is PaymentState.FAILED
-    assert [(each.operation, each.hold) for each in story.payment.to_send] == [
-        (Operation.VOID, "pi_2")
-    ]
 
 
 def test_what_is_told_of_another_account_s_object_is_of_nobody() -> None:

@@ -1,20 +1,12 @@
-"""What processors tell of money that was taken: refunds, ours and others', and disputes."""
+"""What processors tell of money that was taken: refunds, ours and others'."""
 
 from typing import Any
-
-import pytest
 
 from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.applied import Disposition, FactKind, ProcessorEvent
 from services.orchestrator.domain.attempt import Evidence
 from services.orchestrator.domain.refund import Refund
-from services.orchestrator.domain.state import (
-    DisputeState,
-    Operation,
-    PaymentState,
-    RefundState,
-    StepState,
-)
+from services.orchestrator.domain.state import Operation, PaymentState, RefundState, StepState
 from tests.orchestrator.news import (
     NOW,
     Story,
@@ -25,6 +17,7 @@ from tests.orchestrator.news import (
     keys,
     refund_fact,
     state_of,
+    taken,
 )
 from tests.plan_builder.orders import MERCHANT, money
 
@@ -32,21 +25,12 @@ APPLIED, KNOWN = Disposition.APPLIED, Disposition.KNOWN
 STALE, UNMATCHED = Disposition.STALE, Disposition.UNMATCHED
 PENDING, PAID = FactKind.REFUND_PENDING, FactKind.REFUND_SUCCEEDED
 FAILED = FactKind.REFUND_FAILED
-CLEARING = "processor:simulated:clearing"
 PAYABLE, DISPUTED = f"merchant:{MERCHANT}:payable", f"merchant:{MERCHANT}:disputed"
-
-
-def _captured() -> Story:
-    story = Story(asked())
-    story.answer()
-    story.answer()
-    assert state_of(story) is PaymentState.CAPTURED
-    return story
 
 
 def _refunding(amount_minor: int = 4_000) -> tuple[Story, Refund]:
     """A payment whose refund was sent and not answered."""
-    story = _captured()
+    story = taken()
     refund = story.payment.refund(money(amount_minor), "", "ref-1", NOW)
     story.save()
     return story, refund
@@ -112,7 +96,7 @@ def test_what_an_operator_held_for_failed_and_was_paid_out_is_recorded() -> None
 
 
 def test_refunds_made_at_the_processor_are_recorded_up_to_all_there_was() -> None:
-    story = _captured()
+    story = taken()
     assert story.hear(refund_fact(PAID, 3_000)).disposition is APPLIED
     assert story.hear(refund_fact(PAID, 3_000)).disposition is KNOWN
     assert state_of(story) is PaymentState.CAPTURED
@@ -127,7 +111,7 @@ def test_refunds_made_at_the_processor_are_recorded_up_to_all_there_was() -> Non
 
 
 def test_a_refund_at_the_processor_reserves_until_it_ends() -> None:
-    story = _captured()
+    story = taken()
     story.hear(refund_fact(PENDING, 3_000))
     assert _reserved(story) == (0, 3_000)
     story.hear(refund_fact(PENDING, 2_000, "re_2"))
@@ -138,7 +122,7 @@ def test_a_refund_at_the_processor_reserves_until_it_ends() -> None:
 
 
 def test_a_failed_refund_at_the_processor_is_recorded_and_moves_nothing() -> None:
-    story = _captured()
+    story = taken()
     assert story.hear(refund_fact(FAILED, 3_000)).disposition is APPLIED
     assert story.hear(refund_fact(PAID, 3_000)).disposition is STALE
     assert story.hear(refund_fact(PENDING, 3_000)).disposition is STALE
@@ -219,116 +203,8 @@ def test_a_refund_of_what_this_payment_never_took_is_for_a_person_to_look_at() -
     assert story.payment.refunds == ()
 
 
-def test_a_lost_dispute_is_booked_as_the_chart_of_the_ledger_says() -> None:
-    story = _captured()
-    fee = money(1_500)
-    story.hear(dispute_fact(FactKind.DISPUTE_OPENED))
-    assert state_of(story) is PaymentState.DISPUTED
-    story.hear(dispute_fact(FactKind.DISPUTE_FUNDS_WITHDRAWN, fee=fee))
-    assert story.payment.total("disputed") == money(5_000)
-    assert story.payment.total("refundable") == money(5_000)
-    sums = booked(story.postings[1:])
-    assert sums == {CLEARING: 6_500, DISPUTED: -5_000, PAYABLE: -1_500}
-    story.hear(dispute_fact(FactKind.DISPUTE_LOST))
-    assert booked(story.postings[1:]) == {CLEARING: 6_500, PAYABLE: -6_500}
-    (dispute,) = story.payment.disputes
-    assert [each.idempotency_key for each in story.postings[1:]] == [
-        f"dispute_{word}:{dispute.id}" for word in ("opened", "fee", "lost")
-    ]
-    assert story.payment.total("disputed") == money(5_000)
-    assert story.told.count("PaymentDisputed") == story.told.count("PaymentDisputeClosed") == 1
-
-
-@pytest.mark.parametrize(
-    ("kind", "sums"),
-    [
-        (FactKind.DISPUTE_LOST, {CLEARING: 5_000, PAYABLE: -5_000}),
-        (FactKind.DISPUTE_FUNDS_REINSTATED, {}),
-    ],
-)
-def test_what_was_lost_or_given_back_had_been_withdrawn_though_nobody_said_so(
-    kind: FactKind, sums: dict[str, int]
-) -> None:
-    story = _captured()
-    story.hear(dispute_fact(kind))
-    assert story.payment.disputes[0].funds_withdrawn
-    assert "dispute_opened" in keys(story.postings)
-    assert booked(story.postings[1:]) == sums
-
-
-def test_a_won_dispute_frees_its_amount_and_the_payment_stays_disputed() -> None:
-    story = _captured()
-    for kind in (
-        FactKind.DISPUTE_FUNDS_WITHDRAWN,
-        FactKind.DISPUTE_WON,
-        FactKind.DISPUTE_FUNDS_REINSTATED,
-    ):
-        assert story.hear(dispute_fact(kind)).disposition is APPLIED
-        assert story.hear(dispute_fact(kind)).disposition is KNOWN
-    assert state_of(story) is PaymentState.DISPUTED
-    assert story.payment.total("refundable") == money(10_000)
-    assert booked(story.postings[1:]) == {}
-    story.payment.refund(None, "", "ref-1", NOW)
-    story.finish()
-    assert state_of(story) is PaymentState.DISPUTED
-    assert story.payment.total("refunded") == money(10_000)
-
-
-def test_a_dispute_of_what_was_refunded_is_excess_and_the_payment_stays_refunded() -> None:
-    story = _captured()
-    story.hear(refund_fact(PAID, 10_000))
-    heard = story.hear(dispute_fact(FactKind.DISPUTE_OPENED))
-    assert (heard.disposition, heard.is_alarming) == (APPLIED, True)
-    payment = story.payment
-    assert state_of(story) is PaymentState.REFUNDED
-    assert payment.total("excess") == payment.disputes[0].excess == money(5_000)
-    assert payment.standing.needs_reconciliation
-    story.hear(dispute_fact(FactKind.DISPUTE_WON))
-    assert payment.total("excess") == payment.disputes[0].excess == money(0)
-
-
-def test_of_two_disputes_the_newer_one_exceeds() -> None:
-    story = _captured()
-    newer = NOW.replace(hour=9)
-    story.hear(
-        dispute_fact(FactKind.DISPUTE_OPENED, 8_000, object_id="dp_new", occurred_at=newer),
-        dispute_fact(FactKind.DISPUTE_OPENED, 7_000, object_id="dp_old"),
-    )
-    excess = {each.processor_reference: each.excess for each in story.payment.disputes}
-    assert excess == {"dp_new": money(5_000), "dp_old": money(0)}
-
-
-def test_a_dispute_of_what_came_late_is_recorded_as_excess() -> None:
-    story = Story(asked())
-    story.answer(Outcome.FAILED)
-    named: dict[str, Any] = {"attempt_id": story.first.id}
-    story.hear(fact(FactKind.CAPTURED, 10_000, **named))
-    heard = story.hear(dispute_fact(FactKind.DISPUTE_OPENED, **named))
-    assert heard.is_alarming
-    assert state_of(story) is PaymentState.FAILED
-    assert story.payment.disputes[0].excess == money(5_000)
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"kind": FactKind.DISPUTE_LOST},
-        {"kind": FactKind.DISPUTE_WON, "amount_minor": 4_000},
-        {"kind": FactKind.DISPUTE_WON, "fee": money(100, "EUR")},
-    ],
-)
-def test_facts_that_cannot_all_be_so_are_for_a_person_to_look_at(said: dict[str, Any]) -> None:
-    story = _captured()
-    story.hear(dispute_fact(FactKind.DISPUTE_WON))
-    heard = story.hear(dispute_fact(**said))
-    assert (heard.disposition, heard.is_alarming) == (STALE, True)
-    assert story.payment.disputes[0].state is DisputeState.WON
-    assert story.payment.standing.needs_reconciliation
-    assert story.payment.disputes[0].fee == money(0)
-
-
 def test_what_names_no_object_or_no_amount_cannot_be_recorded_and_is_ignored() -> None:
-    story = _captured()
+    story = taken()
     for event in (
         fact(FactKind.DISPUTE_OPENED, object_id="dp_1"),
         fact(FactKind.DISPUTE_OPENED, 5_000, object_id=None),

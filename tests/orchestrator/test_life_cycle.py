@@ -1,45 +1,28 @@
-"""Orders about a payment that stands: capture, void, refund, confirm, split, and their refusals."""
+"""Orders about a payment that stands: capture, void, refund, confirm, and their refusals."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from payments.core.v1.money_pb2 import Money
 from payments.core.v1.operation_pb2 import Operation
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
 from payments.orchestrator.v1.refund_pb2 import RefundState
-from payments.result.v1.composite_result_pb2 import StepState
-from payments.result.v1.result_pb2 import NextAction, Outcome, RedirectAction, Result
+from payments.result.v1.result_pb2 import Result
 
-from services.kernel.context import CaptureMethod, SplitPolicy
-from services.kernel.errors import (
-    Conflict,
-    FailedPrecondition,
-    NotFound,
-    Reason,
-    SwitchyardError,
-)
+from services.kernel.context import CaptureMethod
+from services.kernel.errors import Conflict, FailedPrecondition, NotFound, Reason
 from services.kernel.ids import MerchantId, PaymentId
 from services.kernel.outcome import ErrorCode as Code
 from services.runtime.rpc import typed_errors
 from tests.orchestrator.conftest import House, ScriptedHouse
-from tests.orchestrator.orders import about, execution, succeeded
-from tests.plan_builder.orders import APPLE_PAY, CARD, part
-from tests.router.attempts import failed, unknown
+from tests.orchestrator.orders import about, execution, succeeded, usd
+from tests.router.attempts import failed
 
 MANUAL = CaptureMethod.MANUAL
 AUTHORIZE = Operation.OPERATION_AUTHORIZE
-CAPTURE = Operation.OPERATION_CAPTURE
-VOID = Operation.OPERATION_VOID
 REFUND = Operation.OPERATION_REFUND
-
-
 _PENDING = "select from payments.postings where state = 'pending'"
-
-
-def usd(amount_minor: int) -> Money:
-    return Money(amount_minor=amount_minor, currency="USD")
 
 
 async def _authorized(house: House, key: str = "order-17", **changed: Any) -> Payment:
@@ -51,14 +34,6 @@ async def _booked(house: House) -> dict[str, int]:
         while await house.rows(_PENDING):  # noqa: ASYNC110 -- another task commits it
             await asyncio.sleep(0.01)
     return await house.ledger_sums()
-
-
-def split(key: str = "split-1", **changed: Any) -> pb.ExecutePlanRequest:
-    """60.00 by Apple Pay and 40.00 by card, which may take the whole."""
-    order = execution(key, steps=(part(APPLE_PAY, 6_000), part(CARD)), **changed)
-    for step in order.plan.steps:
-        step.instrument.token = "pm_card_visa"  # noqa: S105 -- a test token's public name
-    return order
 
 
 async def test_what_is_held_is_captured_in_full_or_in_part(house: House) -> None:
@@ -218,65 +193,6 @@ async def test_an_intent_is_confirmed_with_what_the_customer_pays_with_after_all
     assert confirmed.payment.state == PaymentState.PAYMENT_STATE_CAPTURED
 
 
-async def test_a_split_is_held_whole_and_then_taken(scripted: ScriptedHouse) -> None:
-    scripted.processors.script(AUTHORIZE, succeeded("pi_1"), succeeded("pi_2"))
-    payment = await scripted.house.execute(split())
-    assert payment.state == PaymentState.PAYMENT_STATE_CAPTURED
-    amounts = [step.amount_processed.amount_minor for step in payment.result.step_results]
-    assert amounts == [6_000, 4_000]
-    asked = [operation for operation, _ in scripted.processors.asked]
-    assert asked == [AUTHORIZE, AUTHORIZE, CAPTURE, CAPTURE]
-    assert payment.platform_fee == usd(320)
-
-
-async def test_what_a_step_fails_to_hold_moves_to_a_later_one(scripted: ScriptedHouse) -> None:
-    scripted.processors.script(AUTHORIZE, failed(Code.DECLINED), succeeded("pi_2"))
-    payment = await scripted.house.execute(split())
-    assert payment.state == PaymentState.PAYMENT_STATE_CAPTURED
-    first, second = payment.result.step_results
-    assert first.state == StepState.STEP_STATE_FAILED
-    assert (second.amount, second.amount_processed) == (usd(10_000), usd(10_000))
-    assert payment.result.success
-    assert not payment.result.HasField("final_error")
-
-
-async def test_all_or_nothing_lets_go_what_it_held(scripted: ScriptedHouse) -> None:
-    scripted.processors.script(AUTHORIZE, succeeded("pi_1"), failed(Code.DECLINED))
-    payment = await scripted.house.execute(split(split_policy=SplitPolicy.ALL_OR_NOTHING))
-    assert payment.state == PaymentState.PAYMENT_STATE_FAILED
-    assert payment.result.final_error.step_index == 1
-    async with asyncio.timeout(10):
-        while not scripted.processors.count(VOID):  # noqa: ASYNC110 -- another task asks
-            await asyncio.sleep(0.01)
-    (void,) = [request for operation, request in scripted.processors.asked if operation == VOID]
-    assert void.attempt.processor_reference == "pi_1"
-    assert await scripted.house.count("postings") == 0
-
-
-async def test_a_partial_split_keeps_what_succeeded(scripted: ScriptedHouse) -> None:
-    scripted.processors.script(AUTHORIZE, succeeded("pi_1"), failed(Code.DECLINED))
-    payment = await scripted.house.execute(split(split_policy=SplitPolicy.PARTIAL))
-    assert payment.state == PaymentState.PAYMENT_STATE_CAPTURED
-    assert payment.amount_captured == usd(6_000)
-    assert payment.result.remaining_amount == usd(4_000)
-    assert not payment.result.success
-
-
-async def test_a_later_capture_that_fails_returns_what_was_taken(scripted: ScriptedHouse) -> None:
-    scripted.processors.script(AUTHORIZE, succeeded("pi_1"), succeeded("pi_2"))
-    scripted.processors.script(CAPTURE, succeeded("pi_1"), failed(Code.DECLINED))
-    payment = await scripted.house.execute(split(split_policy=SplitPolicy.ALL_OR_NOTHING))
-    async with asyncio.timeout(10):
-        while payment.state != PaymentState.PAYMENT_STATE_REFUNDED:
-            await asyncio.sleep(0.01)
-            payment = await scripted.house.get(payment.id)
-    assert payment.amount_refunded == usd(6_000)
-    voided = [request for operation, request in scripted.processors.asked if operation == VOID]
-    assert [request.attempt.processor_reference for request in voided] == ["pi_2"]
-    kinds = [row["kind"] for row in await scripted.house.rows("select kind from payments.postings")]
-    assert sorted(kinds) == ["capture", "refund"]
-
-
 async def test_a_failed_refund_frees_what_it_had_reserved(scripted: ScriptedHouse) -> None:
     house = scripted.house
     scripted.processors.script(AUTHORIZE, succeeded("pi_1"))
@@ -312,85 +228,3 @@ async def test_racing_refunds_never_exceed_what_was_captured_and_use_all_of_it(
     assert rest.refund.amount == usd(10_000 - returned)
     assert rest.payment.state == PaymentState.PAYMENT_STATE_REFUNDED
     assert set((await _booked(house)).values()) == {0}
-
-
-async def test_what_is_in_doubt_is_looked_up_until_it_is_known(scripted: ScriptedHouse) -> None:
-    house = scripted.house
-    scripted.processors.script(AUTHORIZE, unknown())
-    scripted.processors.script(
-        Operation.OPERATION_LOOKUP, unknown(), unknown(), unknown(), unknown(), succeeded("pi_9")
-    )
-    payment = await house.execute(execution())
-    assert payment.in_doubt
-    assert payment.state == PaymentState.PAYMENT_STATE_CONFIRMING
-    payment = await _reaching(house, payment, PaymentState.PAYMENT_STATE_CAPTURED)
-    assert not payment.in_doubt
-    assert scripted.processors.count(AUTHORIZE) == 1
-    told = [event.type for event in await house.told()]
-    assert told.index("PaymentInDoubt") < told.index("PaymentDoubtSettled")
-
-
-async def _reaching(house: House, payment: Payment, state: PaymentState.ValueType) -> Payment:
-    async with asyncio.timeout(60):
-        while payment.state != state:
-            await asyncio.sleep(0.02)
-            payment = await house.get(payment.id)
-    return payment
-
-
-async def test_an_operator_settles_what_cannot_be_looked_up(scripted: ScriptedHouse) -> None:
-    house = scripted.house
-    scripted.processors.script(AUTHORIZE, unknown())
-    scripted.processors.script(Operation.OPERATION_LOOKUP, *[unknown() for _ in range(60)])
-    payment = await house.execute(execution())
-    request = pb.ResolvePaymentRequest(**about(payment, "resolve-1"))
-    request.evidence.outcome = Outcome.OUTCOME_SUCCEEDED
-    with pytest.raises(SwitchyardError) as refused, typed_errors():
-        await house.stub.ResolvePayment(request)
-    assert refused.value.reason is Reason.EVIDENCE_REQUIRED
-    request.evidence.source, request.evidence.operator = "dashboard", "maria"
-    request.evidence.processor_reference = "pi_7"
-    answer = await house.stub.ResolvePayment(request)
-    assert not answer.payment.in_doubt
-    payment = await _reaching(house, payment, PaymentState.PAYMENT_STATE_CAPTURED)
-    ways = await house.rows("select cause from payments.transitions where to_state = 'authorized'")
-    assert [row["cause"] for row in ways] == ["operator:maria"]
-    request.idempotency_key = "resolve-2"
-    with pytest.raises(FailedPrecondition) as settled, typed_errors():
-        await house.stub.ResolvePayment(request)
-    assert settled.value.reason is Reason.PAYMENT_NOT_IN_DOUBT
-
-
-def challenge() -> Result:
-    redirect = RedirectAction(
-        redirect_url="https://bank.example/3ds", return_url="https://m.example"
-    )
-    return Result(
-        outcome=Outcome.OUTCOME_REQUIRES_ACTION,
-        processor_reference="pi_3",
-        next_action=NextAction(redirect=redirect),
-    )
-
-
-async def test_a_customer_who_has_acted_is_found_by_confirming_again(
-    scripted: ScriptedHouse,
-) -> None:
-    house = scripted.house
-    scripted.processors.script(AUTHORIZE, challenge())
-    scripted.processors.script(Operation.OPERATION_LOOKUP, challenge(), succeeded("pi_3"))
-    payment = await house.execute(execution())
-    assert payment.next_action.redirect.redirect_url == "https://bank.example/3ds"
-    waits = await house.stub.ConfirmPayment(pb.ConfirmPaymentRequest(**about(payment, "go-1")))
-    assert waits.payment.next_action.HasField("redirect")
-    done = await house.stub.ConfirmPayment(pb.ConfirmPaymentRequest(**about(payment, "go-2")))
-    assert done.payment.state == PaymentState.PAYMENT_STATE_CAPTURED
-    assert not done.payment.HasField("next_action")
-
-
-async def test_what_waits_for_its_customer_can_be_withdrawn(scripted: ScriptedHouse) -> None:
-    scripted.processors.script(AUTHORIZE, challenge())
-    payment = await scripted.house.execute(execution())
-    answer = await scripted.house.stub.VoidPayment(pb.VoidPaymentRequest(**about(payment, "v-1")))
-    assert answer.payment.state == PaymentState.PAYMENT_STATE_FAILED
-    (void,) = [request for operation, request in scripted.processors.asked if operation == VOID]
-    assert void.attempt.processor_reference == "pi_3"

@@ -20,16 +20,15 @@ from services.orchestrator.domain.attempt import Execution
 from services.orchestrator.domain.saving import Hold, Overtaken
 from services.runtime.rpc import typed_errors
 from tests.orchestrator.conftest import House, running_house
-from tests.orchestrator.orders import about, execution, succeeded
-from tests.orchestrator.test_life_cycle import challenge
+from tests.orchestrator.orders import about, challenge, execution, succeeded, usd
 from tests.router.attempts import failed, unknown
-from tests.stand_in_processors import StandInProcessors
+from tests.stand_in_processors import StandInProcessors, never
 
 AUTHORIZE = Operation.OPERATION_AUTHORIZE
 CAPTURE = Operation.OPERATION_CAPTURE
 LOOKUP = Operation.OPERATION_LOOKUP
 REFUND = Operation.OPERATION_REFUND
-
+CAPTURED = PaymentState.PAYMENT_STATE_CAPTURED
 _REFUNDED = "select from payments.payments where state = 'refunded'"
 _AUTHORIZED = "select from payments.payments where state in ('authorized', 'captured')"
 _TAKEN_OVER = "update payments.payments set lease_epoch = lease_epoch + 1"
@@ -66,6 +65,60 @@ async def _expire(house: House) -> None:
         await connection.execute("update payments.payments set lease_until = now()")
 
 
+async def test_a_driver_that_was_overtaken_does_nothing_twice(application_url: str) -> None:
+    """It was only slow: its answer comes when another has finished the payment."""
+    slow, answered = asyncio.Event(), asyncio.Event()
+
+    async def late() -> Result:
+        slow.set()
+        await answered.wait()
+        return succeeded("pi_1")
+
+    processors, others = _processors(), _processors()
+    processors.script(AUTHORIZE, late)
+    others.script(LOOKUP, succeeded("pi_1"))
+    async with (
+        running_house(application_url, processors, recovers=False) as first,
+        running_house(application_url, others) as second,
+    ):
+        call = asyncio.ensure_future(first.stub.ExecutePlan(execution(), timeout=60))
+        await slow.wait()
+        await _expire(first)
+        (row,) = await first.rows("select id from payments.payments")
+        await second.until(f"pay_{row['id'].hex}", lambda each: each.state == CAPTURED)
+        answered.set()
+        answer = await call
+        assert answer.payment.state == CAPTURED
+        assert processors.count(CAPTURE) + others.count(CAPTURE) == 1
+        assert await first.count("postings") == 1
+
+
+async def test_nobody_is_refused_by_what_was_overtaken(application_url: str) -> None:
+    """A process still waits for an answer of old when it is asked to refund what others took."""
+    slow = asyncio.Event()
+
+    async def never_answered() -> Result:
+        slow.set()
+        return await never()
+
+    processors, others = _processors(), _processors()
+    processors.script(AUTHORIZE, never_answered)
+    others.script(LOOKUP, succeeded("pi_1"))
+    async with (
+        running_house(application_url, processors, recovers=False) as first,
+        running_house(application_url, others) as second,
+    ):
+        call = asyncio.ensure_future(first.stub.ExecutePlan(execution(), timeout=60))
+        await slow.wait()
+        await _expire(first)
+        (row,) = await first.rows("select id from payments.payments")
+        payment = await second.until(f"pay_{row['id'].hex}", lambda each: each.state == CAPTURED)
+        refund = pb.RefundPaymentRequest(**about(payment, "refund"), amount=usd(100))
+        answer = await first.stub.RefundPayment(refund, timeout=30)
+        assert answer.refund.amount == usd(100)
+        assert (await call).payment.id == payment.id
+
+
 async def test_who_was_overtaken_sends_nothing_that_another_is_sending(
     application_url: str,
 ) -> None:
@@ -89,7 +142,7 @@ async def test_who_was_overtaken_sends_nothing_that_another_is_sending(
         assert (slow.count(CAPTURE), slow.count(LOOKUP)) == (0, 0)
         capture.told.set()
         answer = await call
-        assert answer.payment.state == PaymentState.PAYMENT_STATE_CAPTURED
+        assert answer.payment.state == CAPTURED
         assert await first.count("attempts") == 2
 
 
@@ -116,7 +169,7 @@ async def test_a_failure_that_who_was_overtaken_tells_charges_nobody_a_second_ti
         (attempt,) = await second.rows("select state, processor_id from payments.attempts")
         assert (attempt["state"], attempt["processor_id"]) == ("open", "simulated")
         held.told.set()
-        assert (await call).payment.state == PaymentState.PAYMENT_STATE_CAPTURED
+        assert (await call).payment.state == CAPTURED
         assert slow.count(AUTHORIZE) + others.count(AUTHORIZE) == 2
         asked = await second.rows("select distinct processor_id from payments.attempts")
         assert [row["processor_id"] for row in asked] == ["simulated"]
@@ -142,7 +195,7 @@ async def test_a_challenge_that_who_was_overtaken_tells_is_left_to_who_drives(
         (payment,) = await second.rows("select redirect_url from payments.payments")
         assert payment["redirect_url"] is None
         held.told.set()
-        assert (await call).payment.state == PaymentState.PAYMENT_STATE_CAPTURED
+        assert (await call).payment.state == CAPTURED
 
 
 async def test_a_success_that_who_was_overtaken_tells_is_kept(application_url: str) -> None:
@@ -163,7 +216,7 @@ async def test_a_success_that_who_was_overtaken_tells_is_kept(application_url: s
             while not await second.rows(_AUTHORIZED):  # noqa: ASYNC110 -- another task commits it
                 await asyncio.sleep(0.02)
         found.told.set()
-        assert (await call).payment.state == PaymentState.PAYMENT_STATE_CAPTURED
+        assert (await call).payment.state == CAPTURED
 
 
 @pytest.mark.parametrize("is_verdict", [True, False])

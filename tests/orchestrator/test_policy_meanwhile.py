@@ -15,23 +15,12 @@ from payments.result.v1.result_pb2 import Result
 from services.kernel.context import SplitPolicy
 from services.kernel.outcome import ErrorCode
 from tests.orchestrator.conftest import House, ScriptedHouse
-from tests.orchestrator.orders import about, execution, succeeded
-from tests.orchestrator.policies import usd, velocity
-from tests.plan_builder.orders import APPLE_PAY, CARD, part
+from tests.orchestrator.orders import about, execution, split, succeeded, usd
+from tests.orchestrator.policies import velocity
 from tests.router.attempts import failed
 
 AUTHORIZE = Operation.OPERATION_AUTHORIZE
-USER = config_pb.VELOCITY_SCOPE_USER
 ALL = config_pb.VELOCITY_SCOPE_MERCHANT
-_TABLES = ("payments", "idempotency", "attempts", "transitions", "plans")
-
-
-def _split(key: str = "split", **changed: Any) -> pb.ExecutePlanRequest:
-    """60.00 by Apple Pay and 40.00 by card, which may take the whole."""
-    order = execution(key, steps=(part(APPLE_PAY, 6_000), part(CARD)), **changed)
-    for step in order.plan.steps:
-        step.instrument.token = "pm_card_visa"  # noqa: S105 -- a test token's public name
-    return order
 
 
 def _forbidding(house: House, settings: config_pb.MerchantSettings) -> Any:
@@ -55,7 +44,7 @@ async def test_a_step_that_is_forbidden_meanwhile_fails_and_is_not_sent(
     house, processors = scripted.house, scripted.processors
     settings = config_pb.MerchantSettings(allowed_methods=[PAYMENT_METHOD_APPLE_PAY])
     processors.script(AUTHORIZE, _forbidding(house, settings))
-    payment = await house.execute(_split(split_policy=policy))
+    payment = await house.execute(split(split_policy=policy))
     assert processors.count(AUTHORIZE) == 1
     assert payment.state == state
     steps = payment.result.step_results
@@ -79,11 +68,11 @@ async def test_a_step_below_the_least_that_is_allowed_by_then_is_not_sent(
     least = config_pb.AmountLimit(method=PAYMENT_METHOD_CARD, min_amount=usd(4_001))
     processors.script(AUTHORIZE, _forbidding(house, config_pb.MerchantSettings()))
     processors.script(AUTHORIZE, succeeded("pi_2"))
-    assert (await house.execute(_split())).state == PaymentState.PAYMENT_STATE_CAPTURED
+    assert (await house.execute(split())).state == PaymentState.PAYMENT_STATE_CAPTURED
     processors.script(
         AUTHORIZE, _forbidding(house, config_pb.MerchantSettings(amount_limits=[least]))
     )
-    payment = await house.execute(_split("another"))
+    payment = await house.execute(split("another"))
     assert payment.state == PaymentState.PAYMENT_STATE_FAILED
     assert processors.count(AUTHORIZE) == 3
 
@@ -133,6 +122,6 @@ async def test_a_policy_that_cannot_be_read_holds_up_nothing_that_was_admitted(
         return succeeded("pi_1")
 
     processors.script(AUTHORIZE, away, succeeded("pi_2"))
-    payment = await house.execute(_split())
+    payment = await house.execute(split())
     assert payment.state == PaymentState.PAYMENT_STATE_CAPTURED
     assert payment.result.step_results[1].state == StepState.STEP_STATE_CAPTURED

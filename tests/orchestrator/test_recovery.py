@@ -1,7 +1,7 @@
 """Payments that nobody goes on with are taken up, by one of however many look for them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -10,8 +10,7 @@ import pytest
 from payments.core.v1.operation_pb2 import Operation
 from payments.orchestrator.v1 import orchestrator_service_pb2 as pb
 from payments.orchestrator.v1.orchestrator_service_pb2 import RESPONSE_MODE_ASYNC
-from payments.orchestrator.v1.payment_pb2 import Payment, PaymentState
-from payments.result.v1.result_pb2 import Result
+from payments.orchestrator.v1.payment_pb2 import PaymentState
 from prometheus_client import CollectorRegistry
 
 from services.kernel.clock import ManualClock, SystemClock
@@ -20,10 +19,9 @@ from services.kernel.outcome import ErrorCode as Code
 from services.orchestrator.domain.saving import LEASE
 from services.orchestrator.metrics import DoubtMetrics
 from services.orchestrator.workers import DoubtWatch
-from tests.orchestrator.conftest import House, running_house
-from tests.orchestrator.orders import about, execution, succeeded
-from tests.orchestrator.test_hearing_door import telling
-from tests.orchestrator.test_life_cycle import challenge, usd
+from tests.orchestrator.conftest import running_house
+from tests.orchestrator.door import telling
+from tests.orchestrator.orders import about, challenge, execution, succeeded, usd
 from tests.router.attempts import failed, unknown
 from tests.stand_in_processors import StandInProcessors, never
 
@@ -36,15 +34,6 @@ CAPTURED = PaymentState.PAYMENT_STATE_CAPTURED
 
 def _processors() -> StandInProcessors:
     return StandInProcessors()  # type: ignore[abstract]  # it normalizes and lists no events
-
-
-async def _until(house: House, payment_id: str, done: Callable[[Payment], bool]) -> Payment:
-    async with asyncio.timeout(90):
-        while True:
-            payment = await house.get(payment_id)
-            if done(payment):
-                return payment
-            await asyncio.sleep(0.02)
 
 
 async def _left_behind(url: str, *, asked: bool) -> str:
@@ -61,11 +50,6 @@ async def _left_behind(url: str, *, asked: bool) -> str:
         return payment.id
 
 
-async def _expire(house: House) -> None:
-    async with house.database.connection() as connection:
-        await connection.execute("update payments.payments set lease_until = now()")
-
-
 async def test_what_may_have_been_sent_is_looked_up_before_it_is_sent_again(
     application_url: str,
 ) -> None:
@@ -73,7 +57,7 @@ async def test_what_may_have_been_sent_is_looked_up_before_it_is_sent_again(
     processors = _processors()
     processors.script(LOOKUP, succeeded("pi_1"))
     async with running_house(application_url, processors) as house:
-        payment = await _until(house, payment_id, lambda each: each.state == CAPTURED)
+        payment = await house.until(payment_id, lambda each: each.state == CAPTURED)
         assert processors.count(AUTHORIZE) == 0
         assert payment.result.step_results[0].processor_reference == "pi_1"
         # The call that began it has its answer, whoever carried it out.
@@ -88,7 +72,7 @@ async def test_what_is_not_found_is_sent_under_the_same_key(application_url: str
     processors.script(AUTHORIZE, succeeded("pi_1"))
     async with running_house(application_url, processors) as house:
         (attempt,) = await house.rows("select idempotency_key from payments.attempts")
-        await _until(house, payment_id, lambda each: each.state == CAPTURED)
+        await house.until(payment_id, lambda each: each.state == CAPTURED)
         (request,) = [request for asked, request in processors.asked if asked == AUTHORIZE]
         assert request.idempotency_key == attempt["idempotency_key"]
 
@@ -99,7 +83,7 @@ async def test_a_repeat_that_does_not_get_through_proves_nothing(application_url
     processors.script(LOOKUP, *[unknown() for _ in range(30)])
     processors.script(AUTHORIZE, *[failed(Code.NETWORK_FAILURE) for _ in range(3)])
     async with running_house(application_url, processors) as house:
-        payment = await _until(house, payment_id, lambda each: each.in_doubt)
+        payment = await house.until(payment_id, lambda each: each.in_doubt)
         assert payment.state == PaymentState.PAYMENT_STATE_CONFIRMING
 
 
@@ -112,7 +96,7 @@ async def test_what_is_in_doubt_and_never_arrived_is_sent_again_under_the_same_k
     async with running_house(application_url, processors) as house:
         payment = await house.execute(execution())
         assert payment.in_doubt
-        payment = await _until(house, payment.id, lambda each: each.state == CAPTURED)
+        payment = await house.until(payment.id, lambda each: each.state == CAPTURED)
         assert not payment.in_doubt
         first, second = (request for asked, request in processors.asked if asked == AUTHORIZE)
         assert first.idempotency_key == second.idempotency_key
@@ -148,63 +132,9 @@ async def test_any_number_of_workers_take_a_payment_up_once(application_url: str
         running_house(application_url, processors) as third,
     ):
         for house in (first, second, third):
-            await _until(house, payment_id, lambda each: each.state == CAPTURED)
+            await house.until(payment_id, lambda each: each.state == CAPTURED)
         assert processors.count(CAPTURE) == 1
         assert await first.count("postings") == 1
-
-
-async def test_a_driver_that_was_overtaken_does_nothing_twice(application_url: str) -> None:
-    """It was only slow: its answer comes when another has finished the payment."""
-    slow, answered = asyncio.Event(), asyncio.Event()
-
-    async def late() -> Result:
-        slow.set()
-        await answered.wait()
-        return succeeded("pi_1")
-
-    processors, others = _processors(), _processors()
-    processors.script(AUTHORIZE, late)
-    others.script(LOOKUP, succeeded("pi_1"))
-    async with (
-        running_house(application_url, processors, recovers=False) as first,
-        running_house(application_url, others) as second,
-    ):
-        call = asyncio.ensure_future(first.stub.ExecutePlan(execution(), timeout=60))
-        await slow.wait()
-        await _expire(first)
-        (row,) = await first.rows("select id from payments.payments")
-        await _until(second, f"pay_{row['id'].hex}", lambda each: each.state == CAPTURED)
-        answered.set()
-        answer = await call
-        assert answer.payment.state == CAPTURED
-        assert processors.count(CAPTURE) + others.count(CAPTURE) == 1
-        assert await first.count("postings") == 1
-
-
-async def test_nobody_is_refused_by_what_was_overtaken(application_url: str) -> None:
-    """A process still waits for an answer of old when it is asked to refund what others took."""
-    slow = asyncio.Event()
-
-    async def never_answered() -> Result:
-        slow.set()
-        return await never()
-
-    processors, others = _processors(), _processors()
-    processors.script(AUTHORIZE, never_answered)
-    others.script(LOOKUP, succeeded("pi_1"))
-    async with (
-        running_house(application_url, processors, recovers=False) as first,
-        running_house(application_url, others) as second,
-    ):
-        call = asyncio.ensure_future(first.stub.ExecutePlan(execution(), timeout=60))
-        await slow.wait()
-        await _expire(first)
-        (row,) = await first.rows("select id from payments.payments")
-        payment = await _until(second, f"pay_{row['id'].hex}", lambda each: each.state == CAPTURED)
-        refund = pb.RefundPaymentRequest(**about(payment, "refund"), amount=usd(100))
-        answer = await first.stub.RefundPayment(refund, timeout=30)
-        assert answer.refund.amount == usd(100)
-        assert (await call).payment.id == payment.id
 
 
 async def test_what_is_taken_up_while_it_is_being_saved_is_gone_on_with_at_once(
@@ -229,7 +159,7 @@ async def test_what_is_taken_up_while_it_is_being_saved_is_gone_on_with_at_once(
         (attempt,) = await house.rows("select id from payments.attempts")
         asked = telling("ACTION_REQUIRED", 1, attempt_id=f"att_{attempt['id'].hex}")
         await house.stub.ApplyProcessorEvent(asked)
-        await _until(house, payment.id, lambda each: each.state == CAPTURED)
+        await house.until(payment.id, lambda each: each.state == CAPTURED)
         assert monotonic() - began_at < LEASE.total_seconds()
 
 
@@ -271,7 +201,7 @@ async def test_a_customer_who_never_acts_has_an_hour(application_url: str) -> No
         assert not (await house.get(payment.id)).result.HasField("final_error")
         clock.advance(timedelta(hours=1, seconds=1))
         failed_state = PaymentState.PAYMENT_STATE_FAILED
-        payment = await _until(house, payment.id, lambda each: each.state == failed_state)
+        payment = await house.until(payment.id, lambda each: each.state == failed_state)
         assert processors.count(VOID) == 1
         assert payment.result.final_error.user_message
 
@@ -285,7 +215,7 @@ async def test_a_process_that_stops_leaves_its_payments_to_others_at_once(
     processors.script(LOOKUP, succeeded("pi_1"))
     async with running_house(application_url, processors) as house:
         async with asyncio.timeout(8):
-            await _until(house, payment_id, lambda each: each.state == CAPTURED)
+            await house.until(payment_id, lambda each: each.state == CAPTURED)
 
 
 async def test_what_is_in_doubt_is_shown_with_its_amount_and_age(

@@ -15,8 +15,8 @@ from services.orchestrator.domain.attempt import LOOKUPS_MAX, Evidence, Executio
 from services.orchestrator.domain.state import RefundState
 from services.runtime.rpc import typed_errors
 from tests.orchestrator.conftest import House, ScriptedHouse
+from tests.orchestrator.door import telling
 from tests.orchestrator.orders import about, execution, succeeded
-from tests.orchestrator.test_hearing_door import telling
 from tests.orchestrator.test_payment import NOW, captured
 from tests.router.attempts import failed
 

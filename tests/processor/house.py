@@ -21,6 +21,14 @@ _METHODS = {
     "card": payment_method_pb2.PAYMENT_METHOD_CARD,
     "apple_pay": payment_method_pb2.PAYMENT_METHOD_APPLE_PAY,
 }
+# What the processor tells of an operation that it has carried out.
+FACTS = {
+    "authorize": "AUTHORIZED",
+    "charge": "CAPTURED",
+    "capture": "CAPTURED",
+    "void": "CANCELED",
+    "refund": "REFUND_SUCCEEDED",
+}
 
 
 @dataclass
@@ -163,3 +171,13 @@ def error_code(result: result_pb2.Result | processor_event_pb2.ProcessorEvent) -
 def event_type(event: processor_event_pb2.ProcessorEvent) -> str:
     name = processor_event_pb2.ProcessorEventType.Name(event.type)
     return name.removeprefix("PROCESSOR_EVENT_TYPE_")
+
+
+async def times(house: House, fact: str, attempt_id: str, about: str = "") -> int:
+    """How often the processor says that it did this."""
+    events = await house.events(page_size=100)
+    return sum(
+        event_type(event) == fact
+        and (event.attempt_id == attempt_id or (bool(about) and event.object_id == about))
+        for event in events
+    )

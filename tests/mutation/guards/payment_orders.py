@@ -163,7 +163,10 @@ GUARDS: Final = (
                 "     order by quota.merchant_id, quota.rule, quota.subject\n",
             ),
         ),
-        (f"{_LIMITS}::test_what_one_process_draws_the_other_sees_wave_after_wave",),
+        (
+            "tests/orchestrator/test_policy_drawing.py"
+            "::test_what_one_process_draws_the_other_sees_wave_after_wave",
+        ),
     ),
     Guard(
         "quotas-drawn-by-all-or-none",

@@ -30,7 +30,7 @@ GUARDS: Final = (
         "A payment moves by the allowed pairs alone.",
         (_silenced(_PAYMENTS, "refuse_illegal_move"),),
         (
-            "tests/orchestrator/test_hearing_door.py"
+            "tests/orchestrator/test_database_moves.py"
             "::test_the_database_takes_two_moves_at_once_when_both_are_told_and_no_more",
         ),
     ),
