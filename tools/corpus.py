@@ -59,6 +59,7 @@ select 'attempt_record', operation || ' ' || state, records[1]
 _ORDERED: Final = """
 select state, request, plan from payments.payments join payments.plans on payment_id = id
  where position('threeDSecure'::bytea in request) = 0
+   and position('createDispute'::bytea in request) = 0
    and (state = 'failed') = (position('chargeDeclined'::bytea in request) > 0)
 """
 
