@@ -67,26 +67,20 @@ async def _expire(house: House) -> None:
 
 async def test_a_driver_that_was_overtaken_does_nothing_twice(application_url: str) -> None:
     """It was only slow: its answer comes when another has finished the payment."""
-    slow, answered = asyncio.Event(), asyncio.Event()
-
-    async def late() -> Result:
-        slow.set()
-        await answered.wait()
-        return succeeded("pi_1")
-
+    late = Held(succeeded("pi_1"))
     processors, others = _processors(), _processors()
-    processors.script(AUTHORIZE, late)
+    processors.script(AUTHORIZE, late.script)
     others.script(LOOKUP, succeeded("pi_1"))
     async with (
         running_house(application_url, processors, recovers=False) as first,
         running_house(application_url, others) as second,
     ):
         call = asyncio.ensure_future(first.stub.ExecutePlan(execution(), timeout=60))
-        await slow.wait()
+        await late.until_asked()
         await _expire(first)
         (row,) = await first.rows("select id from payments.payments")
         await second.until(f"pay_{row['id'].hex}", lambda each: each.state == CAPTURED)
-        answered.set()
+        late.told.set()
         answer = await call
         assert answer.payment.state == CAPTURED
         assert processors.count(CAPTURE) + others.count(CAPTURE) == 1
