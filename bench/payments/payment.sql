@@ -35,9 +35,9 @@ insert into payments.steps (id, payment_id, index, amount, state)
 values (:step::uuid, :payment::uuid, 0, 10000, 'processing');
 insert into payments.attempts
        (id, payment_id, step_id, number, operation, processor_id, amount, idempotency_key,
-        key_expires_at, created_at, state)
+        key_expires_at, created_at, capture_at_once, state)
 values (:hold::uuid, :payment::uuid, :step::uuid, 1, 'authorize', 'simulated', 10000,
-        'att_' || :hold, now() + interval '23 hours', now(), 'open');
+        'att_' || :hold, now() + interval '23 hours', now(), true, 'open');
 insert into messaging.outbox
        (id, topic, key, partition, sequence, type, payload, headers, occurred_at)
 select 'evt_' || gen_random_uuid(), 'payment.events', 'pay_' || :payment,
@@ -65,9 +65,9 @@ update payments.steps
  where id = :step::uuid;
 insert into payments.attempts
        (id, payment_id, step_id, number, operation, processor_id, amount, idempotency_key,
-        key_expires_at, created_at, state, result_reference, records, settled_at)
+        key_expires_at, created_at, capture_at_once, state, result_reference, records, settled_at)
 values (:hold::uuid, :payment::uuid, :step::uuid, 1, 'authorize', 'simulated', 10000,
-        'att_' || :hold, now() + interval '23 hours', now(), 'succeeded', 'sim_' || :hold,
+        'att_' || :hold, now() + interval '23 hours', now(), true, 'succeeded', 'sim_' || :hold,
         array[convert_to(repeat('x', :record_bytes), 'UTF8')], now())
     on conflict (id) do update
    set state = excluded.state, result_reference = excluded.result_reference,

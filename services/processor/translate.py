@@ -79,12 +79,13 @@ def result_message(result: Result) -> result_pb2.Result:
         decline_code=verdict.decline_code or "",
         user_message=verdict.error_code.user_message if verdict.error_code else "",
         anomaly=verdict.anomaly or "",
-        captured=verdict.captured,
     )
     if verdict.error_code is not None:
         message.error_code = _ERROR_CODES[verdict.error_code]
     if (processed := result.amount_processed) is not None:
         _set_money(message.amount_processed, processed)
+    if verdict.captured is not None:
+        _set_money(message.amount_captured, verdict.captured)
     if verdict.fee is not None:
         _set_money(message.processor_fee, verdict.fee)
     if verdict.redirect is not None:

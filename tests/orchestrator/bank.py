@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
+from services.kernel.money import Money
 from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.attempt import Attempt, Execution, Redirect
 from services.orchestrator.domain.state import Operation
@@ -80,9 +81,8 @@ class Bank:
                 amount = attempt.amount.amount_minor
                 taken = amount if self.takes_at_once else 0
                 self.holds[reference] = Hold(amount, captured=taken, is_open=not taken)
-                return Execution(
-                    Outcome.SUCCEEDED, reference=reference, captured=self.takes_at_once
-                )
+                captured = attempt.amount if self.takes_at_once else None
+                return Execution(Outcome.SUCCEEDED, reference=reference, captured=captured)
             case Operation.REFUND, Mood.TAKE_ON:
                 return Execution(Outcome.PENDING, reference=f"re_{attempt.id[4:]}")
             case _, Mood.DECLINE:
@@ -104,7 +104,9 @@ class Bank:
             case Operation.VOID if hold is not None and hold.is_open:
                 hold.is_open = False
             case Operation.VOID:
-                return replace(refused, captured=bool(hold and hold.captured))
+                taken = hold.captured if hold else 0
+                captured = Money(taken, attempt.amount.currency) if taken else None
+                return replace(refused, captured=captured)
             case Operation.CAPTURE if hold is not None and amount == hold.captured:
                 # It was taken with its hold.
                 pass

@@ -91,7 +91,7 @@ class Story:
 
     def take(self) -> None:
         """The authorization is answered, with the amount taken."""
-        taken = Execution(Outcome.SUCCEEDED, HOLD, captured=True)
+        taken = Execution(Outcome.SUCCEEDED, HOLD, captured=self.first.amount)
         self.payment.settle(self.first.id, taken, NOW)
         self.save()
 

@@ -47,7 +47,7 @@ _WHOLE = [
     "orchestrator: Attempt 1 was committed before anyone was asked: authorize and capture"
     " 100.00 USD at simulated.",
     "processor: Attempt 1: simulated was asked to authorize, and within 0 ms: it succeeded with"
-    " 100.00 USD, as sim_….",
+    " 100.00 USD, as sim_…; 100.00 USD is taken.",
     "orchestrator: The payment went from CONFIRMING to AUTHORIZED, because of attempt 1.",
     "orchestrator: The payment went from AUTHORIZED to CAPTURED, because of attempt 1.",
     "orchestrator: The capture of 100.00 USD is owed to the ledger, under the key"

@@ -4,12 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from payments.core.v1.operation_pb2 import Operation as CoreOperation
+from payments.core.v1 import operation_pb2
+from payments.result.v1.result_pb2 import OUTCOME_UNKNOWN, Result
 
 from services.kernel.context import CaptureMethod
 from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.applied import Disposition, FactKind
-from services.orchestrator.domain.attempt import Attempt, Execution, Redirect
+from services.orchestrator.domain.attempt import Attempt, Evidence, Execution, Redirect
 from services.orchestrator.domain.state import AttemptState, Operation, PaymentState, StepState
 from services.orchestrator.translate.routing import attempt_message
 from tests.orchestrator.conftest import House, ScriptedHouse
@@ -22,13 +23,17 @@ from tests.orchestrator.news import (
     dispositions,
     fact,
     failed,
+    held,
     keys,
     state_of,
 )
 from tests.orchestrator.orders import execution, succeeded
 from tests.plan_builder.orders import APPLE_PAY, CARD, MERCHANT, money, part
 
-TAKEN = Execution(Outcome.SUCCEEDED, reference=HOLD, captured=True)
+AUTHORIZE = operation_pb2.OPERATION_AUTHORIZE
+CAPTURE = operation_pb2.OPERATION_CAPTURE
+LOOKUP = operation_pb2.OPERATION_LOOKUP
+TAKEN = Execution(Outcome.SUCCEEDED, reference=HOLD, captured=money(10_000))
 UNKNOWN = Execution(Outcome.UNKNOWN, reference=HOLD)
 CHALLENGED = Execution(
     Outcome.REQUIRES_ACTION,
@@ -39,7 +44,7 @@ NOT_RELEASED = Execution(
     Outcome.FAILED,
     error_code=ErrorCode.PROCESSING_ERROR,
     decline_code="succeeded",
-    captured=True,
+    captured=money(10_000),
 )
 TAKEN_ONCE = {
     "processor:simulated:clearing": -10_000,
@@ -87,7 +92,7 @@ async def test_one_request_takes_a_payment_that_is_captured_at_once(house: House
 
 async def test_a_processor_that_only_held_it_is_asked_to_take_it(scripted: ScriptedHouse) -> None:
     processors = scripted.processors
-    processors.script(CoreOperation.OPERATION_AUTHORIZE, succeeded())
+    processors.script(AUTHORIZE, succeeded())
     payment = await scripted.house.execute(execution())
     assert payment.amount_captured.amount_minor == 10_000
     assert scripted.house.calls == ["Authorize", "Capture"]
@@ -114,12 +119,24 @@ def test_what_has_something_to_wait_for_is_only_held(said: Any) -> None:
     assert story.postings == []
 
 
-def test_every_try_of_an_attempt_says_the_same() -> None:
+async def test_every_try_says_the_same_whoever_sends_it(scripted: ScriptedHouse) -> None:
+    processors = scripted.processors
+    processors.script(AUTHORIZE, Result(outcome=OUTCOME_UNKNOWN, processor_reference="pi_1"))
+    processors.script(LOOKUP, succeeded())
+    payment = await scripted.house.execute(execution())
+    await scripted.house.until(payment.id, lambda each: each.amount_captured.amount_minor > 0)
+    said = [(name, each.attempt.capture_at_once) for name, each in processors.asked]
+    assert said == [(AUTHORIZE, True), (LOOKUP, True), (CAPTURE, False)]
+
+
+def test_what_was_sent_to_be_held_is_never_sent_to_be_taken() -> None:
+    """As those attempts are that were committed before anything was taken at once."""
     story = Story(asked())
-    said = [attempt_message(story.payment.order_for(story.first, NOW))]
-    _settle(story, story.first, replace(UNKNOWN, reference=None))
-    said.append(attempt_message(story.payment.order_for(story.first, NOW)))
-    assert [each.capture_at_once for each in said] == [True, True]
+    story.payment._put_attempt(replace(story.first, capture_at_once=False))
+    story.save()
+    assert not attempt_message(story.payment.order_for(story.first, NOW)).capture_at_once
+    _settle(story, story.first, replace(TAKEN, captured=None))
+    assert [each.operation for each in story.payment.to_send] == [Operation.CAPTURE]
 
 
 @pytest.mark.parametrize("before", [None, UNKNOWN, CHALLENGED], ids=["out", "doubt", "action"])
@@ -188,9 +205,55 @@ def test_a_customer_who_was_quicker_than_the_void_is_given_it_back(is_told_first
     assert all(each.state is not AttemptState.OPEN for each in story.payment.attempts)
 
 
+@pytest.mark.parametrize("is_told_first", [False, True], ids=["the answer", "an event"])
+@pytest.mark.parametrize("taken_minor", [10_000, 7_000])
+def test_what_was_taken_at_the_dashboard_before_a_void_is_returned(
+    taken_minor: int, is_told_first: bool
+) -> None:
+    story = held()
+    story.payment.void(NOW, "request:1")
+    story.save()
+    (void,) = story.payment.to_send
+    news = fact(FactKind.CAPTURED, taken_minor, attempt_id=story.first.id)
+    if is_told_first:
+        story.hear(news)
+    _settle(story, void, replace(NOT_RELEASED, captured=money(taken_minor)))
+    story.hear(news)
+    assert state_of(story) is PaymentState.VOIDED
+    assert story.payment.standing.needs_reconciliation
+    assert booked(story.postings)["platform:unclaimed"] == taken_minor
+    (giving,) = story.payment.to_send
+    assert (giving.operation, giving.amount) == (Operation.REFUND, money(taken_minor))
+    story.answer()
+    assert booked(story.postings) == {}
+
+
+@pytest.mark.parametrize("said", [Outcome.SUCCEEDED, Outcome.FAILED])
+def test_a_void_that_an_operator_ended_wrongly_still_returns_what_was_taken(said: Outcome) -> None:
+    story, void = _withdrawn()
+    _settle(story, void, UNKNOWN)
+    story.payment.resolve(void.id, Evidence(said, HOLD, "hearsay", "otto"), NOW)
+    story.save()
+    assert _settle(story, void, NOT_RELEASED) is Disposition.APPLIED
+    assert booked(story.postings) == UNCLAIMED
+    assert [each.operation for each in story.payment.to_send] == [Operation.REFUND]
+
+
+def test_what_was_made_and_taken_beside_a_hold_is_booked_by_itself() -> None:
+    story = failed()
+    _settle(story, story.first, TAKEN)
+    story.hear(fact(FactKind.AUTHORIZED, 10_000, attempt_id=story.first.id, reference="pi_2"))
+    void = story.attempt(Operation.VOID)
+    assert (void.hold, void.late) == ("pi_2", True)
+    _settle(story, void, NOT_RELEASED)
+    names = [each.idempotency_key for each in story.postings]
+    assert len(names) == len(set(names)) == 2
+    assert [each.hold for each in story.payment.to_send] == [HOLD, "pi_2"]
+
+
 def test_a_void_that_failed_though_nothing_was_taken_returns_nothing() -> None:
     story, void = _withdrawn()
-    _settle(story, void, replace(NOT_RELEASED, captured=False))
+    _settle(story, void, replace(NOT_RELEASED, captured=None))
     assert state_of(story) is PaymentState.FAILED
     assert story.payment.to_send == ()
     assert story.postings == []

@@ -18,10 +18,10 @@ from tests.processor.house import House, error_code, event_type, outcome
 async def test_an_amount_is_taken_with_its_hold_and_can_be_returned(house: House) -> None:
     charge = house.attempt("charge")
     result = await house.send(charge)
-    assert (outcome(result), result.captured) == ("SUCCEEDED", True)
+    assert (outcome(result), result.amount_captured.amount_minor) == ("SUCCEEDED", 1250)
     assert result.amount_processed.amount_minor == 1250
     found = await house.lookup(charge)
-    assert (outcome(found), found.captured) == ("SUCCEEDED", True)
+    assert (outcome(found), found.amount_captured) == ("SUCCEEDED", result.amount_captured)
     refund = house.attempt("refund", 1250, hold=result.processor_reference)
     assert outcome(await house.send(refund)) == "SUCCEEDED"
     events = [each for each in await house.events() if event_type(each) != "IGNORED"]
@@ -30,10 +30,10 @@ async def test_an_amount_is_taken_with_its_hold_and_can_be_returned(house: House
 
 async def test_what_is_only_held_is_not_said_to_be_taken(house: House) -> None:
     hold = house.attempt("authorize")
-    assert not (await house.send(hold)).captured
+    assert not (await house.send(hold)).HasField("amount_captured")
     capture = house.attempt("capture", hold=(await house.lookup(hold)).processor_reference)
     await house.send(capture)
-    assert not (await house.lookup(hold)).captured
+    assert not (await house.lookup(hold)).HasField("amount_captured")
 
 
 async def test_capturing_what_was_taken_with_its_hold_finds_it_taken(house: House) -> None:
@@ -46,28 +46,36 @@ async def test_capturing_what_was_taken_with_its_hold_finds_it_taken(house: Hous
     assert [each.attempt_id for each in captured] == [charge.id]
 
 
-async def test_a_void_says_that_the_amount_was_taken(house: House) -> None:
-    reference = (await house.send(house.attempt("charge"))).processor_reference
-    void = await house.send(house.attempt("void", hold=reference))
-    assert (outcome(void), void.captured, void.retryable) == ("FAILED", True, False)
+async def test_a_void_says_how_much_was_taken(house: House) -> None:
+    charged = (await house.send(house.attempt("charge"))).processor_reference
+    partly = await house.hold()
+    await house.send(house.attempt("capture", 800, hold=partly))
+    for reference, taken_minor in ((charged, 1250), (partly, 800)):
+        void = await house.send(house.attempt("void", hold=reference))
+        assert (outcome(void), void.retryable) == ("FAILED", False)
+        assert (void.amount_captured.amount_minor, void.amount_captured.currency) == (
+            taken_minor,
+            "USD",
+        )
     held = await house.hold()
-    await house.send(house.attempt("void", hold=held))
-    assert not (await house.send(house.attempt("void", hold=held))).captured
+    for _ in range(2):
+        void = await house.send(house.attempt("void", hold=held))
+        assert not void.HasField("amount_captured")
 
 
 async def test_a_decline_takes_nothing(house: House) -> None:
     result = await house.send(house.attempt("charge", card="pm_card_visa_chargeDeclined"))
     assert (outcome(result), error_code(result)) == ("FAILED", "DECLINED")
-    assert not result.captured
+    assert not result.HasField("amount_captured")
 
 
 async def test_what_waits_for_its_customer_is_not_taken(house: House) -> None:
     charge = house.attempt("charge", card="pm_card_threeDSecure2Required")
     result = await house.send(charge)
-    assert (outcome(result), result.captured) == ("REQUIRES_ACTION", False)
-    assert outcome(await house.send(house.attempt("void", hold=result.processor_reference))) == (
-        "SUCCEEDED"
-    )
+    assert outcome(result) == "REQUIRES_ACTION"
+    assert not result.HasField("amount_captured")
+    void = house.attempt("void", hold=result.processor_reference)
+    assert outcome(await house.send(void)) == "SUCCEEDED"
 
 
 def test_an_answer_that_took_what_was_to_be_held_is_unknown() -> None:
@@ -82,11 +90,14 @@ def test_an_answer_that_took_what_was_to_be_held_is_unknown() -> None:
         instrument=PaymentInstrument(PaymentMethod.CARD, "pm_card_visa"),
     )
     echo = Echo(amount=hold.amount, hold="pi_1", attempt_id=hold.id)
-    taken = Verdict(outcome=Outcome.SUCCEEDED, echo=echo, reference="pi_1", captured=True)
-    verdict = judged(hold, taken)
-    assert (verdict.outcome, verdict.captured) == (Outcome.UNKNOWN, False)
-    assert verdict.anomaly
-    assert judged(replace(hold, capture_at_once=True), taken) == taken
+    taken = Verdict(outcome=Outcome.SUCCEEDED, echo=echo, reference="pi_1", captured=hold.amount)
+    charge = replace(hold, capture_at_once=True)
+    assert judged(charge, taken) == taken
+    less = replace(taken, captured=Money(1249, Currency("USD")))
+    for attempt, answer in ((hold, taken), (charge, less)):
+        verdict = judged(attempt, answer)
+        assert (verdict.outcome, verdict.captured) == (Outcome.UNKNOWN, None)
+        assert verdict.anomaly
 
 
 async def test_nothing_else_takes_at_once(house: House) -> None:

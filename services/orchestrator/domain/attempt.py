@@ -57,8 +57,8 @@ class Execution:
     failover_to: str | None = None
     amount: Money | None = None
     """What was taken, where the processor says so; None for what was asked."""
-    captured: bool = False
-    """Whether the amount is taken: with the hold, or before it could be released."""
+    captured: Money | None = None
+    """What is taken: with the hold, or before it could be released; None where nothing is."""
     record: bytes = field(default=b"", repr=False)
 
     @property
@@ -98,6 +98,8 @@ class Attempt:
     """The part of a refund that it pays out."""
     late: bool = False
     """Whether it gives back what succeeded after the payment had failed or gone on without it."""
+    capture_at_once: bool = False
+    """Whether it may take its amount with the hold."""
     lookups: int = 0
     look_up_at: datetime | None = None
     evidence: Evidence | None = None
@@ -136,8 +138,6 @@ class Order:
     alternatives: tuple[str, ...]
     failover_on_soft_decline: bool
     refund_id: RefundId | None
-    capture_at_once: bool = False
-    """Whether the amount may be taken with the hold."""
     sent_before: bool = False
     """Whether somebody may have sent it already: then only a definite answer ends it."""
     traceparent: str | None = None

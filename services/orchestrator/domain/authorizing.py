@@ -29,9 +29,15 @@ class Authorizing(Taking):
                 continue
             first = self._planned(step.id).candidates[0].processor_id
             begun = self._put_step(replace(step, amount=amount, state=StepState.PROCESSING))
-            self._open(begun, Operation.AUTHORIZE, first, amount, now)
+            self._ask_for(begun, first, amount, now)
             return
         self._decide_holds(now)
+
+    def _ask_for(self, step: Step, processor_id: str, amount: Money, now: datetime) -> None:
+        """Open an attempt to hold an amount, or to take it with its hold."""
+        assert self.plan is not None
+        at_once = self.plan.takes_at_once
+        self._open(step, Operation.AUTHORIZE, processor_id, amount, now, capture_at_once=at_once)
 
     def _due_of(self, step: Step) -> Money:
         """What a step is to hold: its own share, and what earlier ones left, up to its maximum."""
@@ -101,8 +107,7 @@ class Authorizing(Taking):
                 amount=attempt.amount,
             )
         )
-        assert self.plan is not None
-        if execution.captured and self.plan.takes_at_once:
+        if attempt.capture_at_once and execution.captured == attempt.amount:
             self._notes.taken_with_hold = attempt
         self._authorize_next(now)
 
@@ -112,7 +117,7 @@ class Authorizing(Taking):
         has_time = self._time_left(attempt, now) > timedelta(0)
         if another in self._untried(step.id) and has_time:
             step = self._put_step(replace(step, state=StepState.PROCESSING))
-            self._open(step, Operation.AUTHORIZE, another, step.amount, now)
+            self._ask_for(step, another, step.amount, now)
             return
         self._give_up(step, execution, now)
 

@@ -86,9 +86,8 @@ class Noticing(Reimbursing):
         if hold.state is AttemptState.FAILED:
             return self._taken_late(hold, reference, amount, now)
         if not hold.is_settled:
-            is_whole = amount == hold.amount
-            self._settle_as(hold, Outcome.SUCCEEDED, event, now, captured=is_whole)
-            if is_whole and self._steps[hold.step_id].is_taken:
+            self._settle_as(hold, Outcome.SUCCEEDED, event, now, captured=amount)
+            if amount == hold.amount and self._steps[hold.step_id].is_taken:
                 return Heard(Disposition.APPLIED, f"{amount} was captured with its hold")
         return self._taken(hold, reference, amount, now)
 
@@ -137,11 +136,8 @@ class Noticing(Reimbursing):
             # What was taken can no longer be released.
             failed = Execution(Outcome.FAILED, error_code=ErrorCode.PROCESSING_ERROR)
             self.settle(void.id, failed, now, "webhook")
-        if not self._give_back(attempt, reference, amount, now, taken=True):
+        if not self._hand_back(attempt, reference, amount, now):
             return _OVERTAKEN
-        step = self._steps[attempt.step_id]
-        if step.processor_reference == reference and step.state is StepState.FAILED:
-            self._put_step(replace(step, state=StepState.VOIDED))
         message = f"{amount} was captured for what had ended without it, and is refunded"
         return Heard(Disposition.APPLIED, message, is_alarming=True)
 
@@ -202,7 +198,7 @@ class Noticing(Reimbursing):
         event: ProcessorEvent,
         now: datetime,
         *,
-        captured: bool = False,
+        captured: Money | None = None,
     ) -> None:
         told = replace(_execution(outcome, attempt, event), captured=captured)
         self.settle(attempt.id, told, now, "webhook")
@@ -225,15 +221,6 @@ class Noticing(Reimbursing):
         """Have it looked up at once."""
         self._put_attempt(replace(attempt, look_up_at=now))
         return Heard(Disposition.APPLIED, "the processor is asked how it stands")
-
-    def _record_done(
-        self, hold: Attempt, operation: Operation, reference: str, amount: Money, now: datetime
-    ) -> Attempt:
-        """Note what the processor did unasked, as an attempt that needs no sending."""
-        step = self._steps[hold.step_id]
-        attempt = self._open(step, operation, hold.processor_id, amount, now, hold=reference)
-        done = replace(attempt, state=AttemptState.SUCCEEDED, reference=reference, settled_at=now)
-        return self._put_attempt(done)
 
 
 def _is_of_another(hold: Attempt, event: ProcessorEvent) -> bool:

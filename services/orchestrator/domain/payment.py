@@ -222,15 +222,8 @@ class Payment(Hearing):
             alternatives=self._untried(attempt.step_id),
             failover_on_soft_decline=planned.failover_on_soft_decline,
             refund_id=self._refund_id(attempt),
-            # The same for every try: a processor refuses a key with another body.
-            capture_at_once=self.takes_at_once(attempt),
             traceparent=self.request.traceparent,
         )
-
-    def takes_at_once(self, attempt: Attempt) -> bool:
-        """Whether an attempt may take its amount with the hold."""
-        assert self.plan is not None, "a payment with attempts has a plan"
-        return attempt.operation is Operation.AUTHORIZE and self.plan.takes_at_once
 
     def _refund_id(self, attempt: Attempt) -> RefundId | None:
         """What a processor is told that it pays out; what came late has no refund of its own."""

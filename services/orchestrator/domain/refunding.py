@@ -227,6 +227,10 @@ class Refunding(PaymentRecord):
             )
         )
 
+    def _is_returned(self, reference: str, *, taken: bool) -> bool:
+        """Whether what is held or taken under a name is being returned, or was."""
+        return any(_settles(each, taken) for each in self.attempts if each.hold == reference)
+
     def _give_back(
         self, attempt: Attempt, reference: str, amount: Money, now: datetime, *, taken: bool
     ) -> bool:
@@ -235,7 +239,7 @@ class Refunding(PaymentRecord):
         False when that is done or under way already.
         """
         operation = Operation.REFUND if taken else Operation.VOID
-        if any(_settles(each, taken) for each in self.attempts if each.hold == reference):
+        if self._is_returned(reference, taken=taken):
             return False
         step = self._steps[attempt.step_id]
         self._open(step, operation, attempt.processor_id, amount, now, hold=reference, late=True)

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.kernel.errors import FailedPrecondition, FieldViolation, InvalidArgument, Reason
 from services.kernel.ids import AttemptId
+from services.kernel.money import Money
 from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain import events
 from services.orchestrator.domain.applied import Disposition
@@ -135,20 +136,51 @@ class Settling(Authorizing):
                 self._declined(attempt, execution, now)
             case Operation.CAPTURE:
                 self._not_captured(attempt, execution, now)
-            case Operation.VOID if not attempt.late and self._is_of_a_hold(attempt):
-                self._not_released(attempt, now)
             case Operation.VOID:
-                self._not_withdrawn(attempt, execution, now)
+                self._not_voided(attempt, execution, now)
             case Operation.REFUND:
                 self._not_paid_out(attempt, execution, now)
 
-    def _not_withdrawn(self, void: Attempt, execution: Execution, now: datetime) -> None:
+    def _not_voided(self, void: Attempt, execution: Execution, now: datetime) -> None:
         """What is wanted no more may still be held; if it was taken first, it is returned."""
+        is_of_a_hold = self._is_of_a_hold(void)
+        if not void.late and is_of_a_hold:
+            self._not_released(void, now)
         self._stand(now, needs_reconciliation=True)
-        if execution.captured and void.hold is not None:
-            self._give_back(self._hold_of(void), void.hold, void.amount, now, taken=True)
-        if not void.late:
+        self._return_instead(void, execution, now)
+        if not void.late and not is_of_a_hold:
             self._withdrawn(void, now)
+
+    def _return_instead(self, void: Attempt, execution: Execution, now: datetime) -> bool:
+        """Return what a processor says was taken before it could be voided."""
+        taken = execution.captured
+        if taken is None or not taken.is_positive or void.hold is None:
+            return False
+        if self._is_returned(void.hold, taken=True):
+            return False
+        hold = self._hold_of(void)
+        if hold.reference != void.hold:
+            # The processor made it beside the hold: what is booked of it is a thing of its own.
+            hold = self._record_done(hold, Operation.CAPTURE, void.hold, taken, now)
+        return self._hand_back(hold, void.hold, taken, now)
+
+    def _hand_back(self, attempt: Attempt, reference: str, amount: Money, now: datetime) -> bool:
+        """Return what was taken after the payment had failed or gone on without it."""
+        if not self._give_back(attempt, reference, amount, now, taken=True):
+            return False
+        step = self._steps[attempt.step_id]
+        if step.processor_reference == reference and step.state is StepState.FAILED:
+            self._put_step(replace(step, state=StepState.VOIDED))
+        return True
+
+    def _record_done(
+        self, hold: Attempt, operation: Operation, reference: str, amount: Money, now: datetime
+    ) -> Attempt:
+        """Note what the processor did unasked, as an attempt that needs no sending."""
+        step = self._steps[hold.step_id]
+        attempt = self._open(step, operation, hold.processor_id, amount, now, hold=reference)
+        done = replace(attempt, state=AttemptState.SUCCEEDED, reference=reference, settled_at=now)
+        return self._put_attempt(done)
 
     def _hold_of(self, attempt: Attempt) -> Attempt:
         """The authorization that made the hold which an attempt is about."""
@@ -179,6 +211,9 @@ class Settling(Authorizing):
     def _wait_for_processor(self, attempt: Attempt, now: datetime) -> None:
         """The processor took the order and says later how it ended: an event, or a lookup."""
         self._no_longer_in_doubt(attempt, now)
+        if attempt.operation is Operation.AUTHORIZE:
+            # Its customer, if one had to act, has done so.
+            self._stand(now, redirect=None, action_expires_at=None)
         look_up_at = _next_lookup(attempt, now)
         self._put_attempt(
             replace(
@@ -231,6 +266,8 @@ class Settling(Authorizing):
 
     def _heard_again(self, attempt: Attempt, execution: Execution, now: datetime) -> Disposition:
         """A settled attempt is told of once more, or told to have ended otherwise."""
+        if attempt.operation is Operation.VOID and self._return_instead(attempt, execution, now):
+            return Disposition.APPLIED
         if execution.outcome is not Outcome.SUCCEEDED:
             is_same = attempt.state is AttemptState.FAILED and execution.outcome is Outcome.FAILED
             return Disposition.KNOWN if is_same else Disposition.STALE
@@ -239,11 +276,13 @@ class Settling(Authorizing):
                 # A webhook was quicker: what was asked, and answered, is on record all the same.
                 self._put_attempt(replace(attempt, execution=execution))
             return Disposition.KNOWN
-        reference = execution.reference or attempt.reference or attempt.hold
+        # A capture may have a name of its own; it is returned by that of its hold.
+        reference = attempt.hold or execution.reference or attempt.reference
         match attempt.operation:
             case Operation.AUTHORIZE if reference is not None:
-                taken = execution.captured
-                given = self._give_back(attempt, reference, attempt.amount, now, taken=taken)
+                amount = execution.captured or attempt.amount
+                taken = execution.captured is not None
+                given = self._give_back(attempt, reference, amount, now, taken=taken)
             case Operation.CAPTURE if reference is not None:
                 given = self._give_back(attempt, reference, attempt.amount, now, taken=True)
             case Operation.REFUND if execution.reference is not None:

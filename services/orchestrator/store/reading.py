@@ -160,6 +160,7 @@ def _attempt(row: Record, currency: Currency) -> Attempt:
         reference=row["result_reference"],
         part_id=None if row["part_id"] is None else RefundPartId.of_hex(row["part_id"].hex),
         late=row["late"],
+        capture_at_once=row["capture_at_once"],
         lookups=row["lookup_count"],
         look_up_at=row["look_up_at"],
         evidence=None if row["evidence"] is None else _evidence(json.loads(row["evidence"])),

@@ -13,8 +13,8 @@ select * from payments.steps where payment_id = any ($1::uuid[]) order by paymen
 -- name: find_attempts
 -- The attempts of payments, in the order of their making.
 select id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
-       idempotency_key, created_at, part_id, late, state, result_reference, lookup_count,
-       look_up_at, evidence::text as evidence, settled_at
+       idempotency_key, created_at, part_id, late, capture_at_once, state, result_reference,
+       lookup_count, look_up_at, evidence::text as evidence, settled_at
   from payments.attempts
  where payment_id = any ($1::uuid[])
  order by payment_id, number;

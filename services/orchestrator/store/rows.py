@@ -89,6 +89,7 @@ def attempt_row(owner: str, attempt: Attempt) -> Row:
         attempt.created_at,
         attempt.part_id and attempt.part_id.hex,
         attempt.late,
+        attempt.capture_at_once,
         attempt.state,
         attempt.reference,
         attempt.lookups,

@@ -161,19 +161,20 @@ select *
 -- told of an attempt one time after another, the first two and the last six are kept.
 insert into payments.attempts as attempt
        (id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
-        idempotency_key, key_expires_at, created_at, part_id, late, state, result_reference,
-        lookup_count, look_up_at, evidence, records, settled_at)
+        idempotency_key, key_expires_at, created_at, part_id, late, capture_at_once, state,
+        result_reference, lookup_count, look_up_at, evidence, records, settled_at)
 select id, payment_id, step_id, number, operation, processor_id, amount, processor_reference,
-       idempotency_key, key_expires_at, created_at, part_id, late, state, result_reference,
-       lookup_count, look_up_at, evidence::jsonb,
+       idempotency_key, key_expires_at, created_at, part_id, late, capture_at_once, state,
+       result_reference, lookup_count, look_up_at, evidence::jsonb,
        case when record is not null then array[record] end, settled_at
   from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::text[],
               $7::bigint[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[],
-              $12::uuid[], $13::boolean[], $14::text[], $15::text[], $16::integer[],
-              $17::timestamptz[], $18::text[], $19::bytea[], $20::timestamptz[])
+              $12::uuid[], $13::boolean[], $14::boolean[], $15::text[], $16::text[],
+              $17::integer[], $18::timestamptz[], $19::text[], $20::bytea[], $21::timestamptz[])
        as put (id, payment_id, step_id, number, operation, processor_id, amount,
                processor_reference, idempotency_key, key_expires_at, created_at, part_id, late,
-               state, result_reference, lookup_count, look_up_at, evidence, record, settled_at)
+               capture_at_once, state, result_reference, lookup_count, look_up_at, evidence, record,
+               settled_at)
     on conflict (id) do update
    set state = excluded.state, result_reference = excluded.result_reference,
        lookup_count = excluded.lookup_count, look_up_at = excluded.look_up_at,

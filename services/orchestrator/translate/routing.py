@@ -13,6 +13,7 @@ from payments.router.v1.router_service_pb2 import (
 
 from services.kernel.context import TRACE_METADATA_KEY
 from services.kernel.errors import InvalidArgument, SwitchyardError
+from services.kernel.money import Money
 from services.kernel.outcome import ErrorCode, Outcome
 from services.orchestrator.domain.attempt import Execution, Order, Redirect
 from services.orchestrator.domain.state import Operation
@@ -26,6 +27,7 @@ from services.orchestrator.translate.words import (
     kept,
     money_message,
 )
+from services.runtime.wire.amounts import money_from
 
 
 def execute_request(order: Order) -> ExecuteAttemptRequest:
@@ -76,9 +78,13 @@ def execution_from_response(response: ExecuteAttemptResponse) -> Execution:
         latency_ms=result.latency_ms,
         redirect=_redirect(result),
         failover_to=response.failover_to or None,
-        captured=result.captured,
+        captured=_captured(result),
         record=response.SerializeToString(),
     )
+
+
+def _captured(result: Result) -> Money | None:
+    return money_from(result.amount_captured) if result.HasField("amount_captured") else None
 
 
 def execution_without_answer(order: Order, error: SwitchyardError) -> Execution:
@@ -113,7 +119,7 @@ def attempt_message(order: Order) -> AttemptMessage:
     if attempt.operation is Operation.AUTHORIZE:
         message.instrument.CopyFrom(instrument_message(order.instrument))
         message.return_url = order.return_url or ""
-        message.capture_at_once = order.capture_at_once
+        message.capture_at_once = attempt.capture_at_once
     message.created_at.FromDatetime(attempt.created_at)
     message.key_expires_at.FromDatetime(attempt.key_expires_at)
     return message

@@ -17,7 +17,6 @@ from services.orchestrator.domain.applied import Disposition
 from services.orchestrator.domain.attempt import Attempt
 from services.orchestrator.domain.changes import Transition
 from services.orchestrator.domain.dispute import Dispute
-from services.orchestrator.domain.payment import Payment
 from services.orchestrator.domain.refund import Refund
 from services.orchestrator.domain.state import DisputeState, PaymentState, PostingState, RefundState
 from services.orchestrator.domain.story import HeardEvent, PostingRecord, Story
@@ -61,7 +60,7 @@ def _lines(story: Story, message: pb.PaymentStory) -> Iterator[Line]:
         if message.HasField("plan") and transition.after is PaymentState.CONFIRMING:
             yield from _planned(message.plan, transition.occurred_at)
     for attempt, record in zip(story.payment.attempts, message.attempts, strict=True):
-        yield from _attempted(story.payment, attempt, record)
+        yield from _attempted(attempt, record)
     yield from map(_heard, story.heard)
     for refund in story.payment.refunds:
         yield from _refunded(refund)
@@ -131,11 +130,11 @@ def _step_sentence(step: PaymentStep) -> str:
     return f"Step {step.index}: {money(step.amount)} by {method}{most}, at {places}."
 
 
-def _attempted(payment: Payment, attempt: Attempt, record: pb.AttemptRecord) -> Iterator[Line]:
+def _attempted(attempt: Attempt, record: pb.AttemptRecord) -> Iterator[Line]:
     name = f"Attempt {attempt.number}"
     late = ", to give back what came too late" if attempt.late else ""
     text = f"{name} was committed before anyone was asked:"
-    what = "authorize and capture" if payment.takes_at_once(attempt) else attempt.operation
+    what = "authorize and capture" if attempt.capture_at_once else attempt.operation
     text += f" {what} {attempt.amount} at {attempt.processor_id}{late}."
     yield Line(attempt.created_at, Rank.COMMITTED, "orchestrator", text, attempt.id)
     for decision in record.decisions:
@@ -187,6 +186,8 @@ def _outcome(result: Result) -> str:
     if code is not None:
         decline = f", {result.decline_code}" if result.decline_code else ""
         text += f" ({code}{decline})"
+    if result.HasField("amount_captured"):
+        text += f"; {money(result.amount_captured)} is taken"
     return f"{text}; {result.anomaly}" if result.anomaly else text
 
 

@@ -46,8 +46,8 @@ class Verdict:
     """Whether the same request, under the same key, may be sent again and could succeed."""
     redirect: Redirect | None = None
     anomaly: str | None = None
-    captured: bool = False
-    """Whether the amount is taken: with the hold, or before it could be released."""
+    captured: Money | None = None
+    """What is taken: with the hold, or before it could be released; None where nothing is."""
     fee: Money | None = None
     raw: Mapping[str, object] = field(default_factory=dict, hash=False)
     """The processor's answer; from an adapter as it came, in a Result as it may be kept."""
@@ -147,7 +147,7 @@ def judged(attempt: Attempt, verdict: Verdict) -> Verdict:
         error_code=ErrorCode.PROCESSING_ERROR,
         retryable=False,
         redirect=None,
-        captured=False,
+        captured=None,
         anomaly=anomaly,
     )
 
@@ -211,8 +211,9 @@ def _misfit(attempt: Attempt, verdict: Verdict) -> str | None:
         return "the customer is to act, and the answer names no page"
     if not is_failure and verdict.reference is None:
         return "the answer has no id"
-    if verdict.captured and not (is_failure or attempt.capture_at_once):
-        return "asked to hold, the answer has taken it"
+    may_be_taken = (None, attempt.amount) if attempt.capture_at_once else (None,)
+    if not is_failure and verdict.captured not in may_be_taken:
+        return f"{verdict.captured} was taken, which nobody asked for"
     return _echo_misfit(attempt, verdict.echo)
 
 

@@ -40,7 +40,7 @@ async def test_a_payment_is_explained_from_the_raw_field_to_the_journal(stage: S
         "simulated": ("kept", "order"),
     }
     asked = [each["operation"] for attempt in story["attempts"] for each in attempt["tries"]]
-    assert asked == ["authorize", "capture"]
+    assert asked == ["authorize"]
     states = [each["to_state"] for each in story["transitions"]]
     assert states == ["created", "confirming", "authorized", "captured"]
     (transaction,) = story["ledger_transactions"]

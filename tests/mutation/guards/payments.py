@@ -216,32 +216,36 @@ GUARDS: Final = (
         (
             Cut(
                 f"{_DOMAIN}/authorizing.py",
-                "if execution.captured and self.plan.takes_at_once:",
+                "if attempt.capture_at_once and execution.captured == attempt.amount:",
                 "if execution.captured:",
             ),
         ),
         (f"{_AT_ONCE}::test_what_has_something_to_wait_for_is_only_held",),
     ),
     Guard(
-        "late-taking-is-refunded",
-        "What was taken too late is refunded; a void would leave it taken.",
+        "every-try-says-the-same",
+        "What was sent to be held is never sent again, under its key, to be taken.",
         (
             Cut(
-                _SETTLING,
-                "                taken = execution.captured\n",
-                "                taken = False\n",
+                "services/orchestrator/store/reading.py",
+                '        capture_at_once=row["capture_at_once"],\n',
             ),
         ),
+        (f"{_AT_ONCE}::test_every_try_says_the_same_whoever_sends_it",),
+    ),
+    Guard(
+        "late-taking-is-refunded",
+        "What was taken too late is refunded; a void would leave it taken.",
+        (Cut(_SETTLING, "taken = execution.captured is not None", "taken = False"),),
         (f"{_AT_ONCE}::test_what_was_taken_after_it_had_failed_is_returned_once",),
     ),
     Guard(
-        "withdrawn-too-late-is-refunded",
-        "What was taken before it could be withdrawn is refunded.",
+        "taken-before-a-void-is-refunded",
+        "What was taken before it could be voided is refunded.",
         (
             Cut(
                 _SETTLING,
-                "        if execution.captured and void.hold is not None:",
-                "        if False:",
+                "        self._return_instead(void, execution, now)\n",
             ),
         ),
         (f"{_AT_ONCE}::test_a_customer_who_was_quicker_than_the_void_is_given_it_back",),

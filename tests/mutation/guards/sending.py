@@ -127,7 +127,7 @@ GUARDS: Final = (
         (
             Cut(
                 _VERDICT,
-                "    if verdict.captured and not (is_failure or attempt.capture_at_once):",
+                "    if not is_failure and verdict.captured not in may_be_taken:",
                 "    if False:",
             ),
         ),

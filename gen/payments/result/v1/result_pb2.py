@@ -28,19 +28,19 @@ from payments.core.v1 import error_code_pb2 as payments_dot_core_dot_v1_dot_erro
 from payments.core.v1 import money_pb2 as payments_dot_core_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpayments/result/v1/result.proto\x12\x12payments.result.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!payments/core/v1/error_code.proto\x1a\x1cpayments/core/v1/money.proto\"\xcd\x05\n\x06Result\x12\x18\n\x07success\x18\x01 \x01(\x08R\x07success\x12\x35\n\x07outcome\x18\x02 \x01(\x0e\x32\x1b.payments.result.v1.OutcomeR\x07outcome\x12!\n\x0cprocessor_id\x18\x03 \x01(\tR\x0bprocessorId\x12:\n\nerror_code\x18\x04 \x01(\x0e\x32\x1b.payments.core.v1.ErrorCodeR\terrorCode\x12\x42\n\x10\x61mount_processed\x18\x05 \x01(\x0b\x32\x17.payments.core.v1.MoneyR\x0f\x61mountProcessed\x12\x1d\n\nlatency_ms\x18\x06 \x01(\x05R\tlatencyMs\x12\x1c\n\tretryable\x18\x07 \x01(\x08R\tretryable\x12/\n\x13processor_reference\x18\x08 \x01(\tR\x12processorReference\x12?\n\x0bnext_action\x18\t \x01(\x0b\x32\x1e.payments.result.v1.NextActionR\nnextAction\x12!\n\x0c\x64\x65\x63line_code\x18\n \x01(\tR\x0b\x64\x65\x63lineCode\x12!\n\x0cuser_message\x18\x0b \x01(\tR\x0buserMessage\x12\x18\n\x07\x61nomaly\x18\x0c \x01(\tR\x07\x61nomaly\x12<\n\rprocessor_fee\x18\r \x01(\x0b\x32\x17.payments.core.v1.MoneyR\x0cprocessorFee\x12)\n\x03raw\x18\x0e \x01(\x0b\x32\x17.google.protobuf.StructR\x03raw\x12;\n\x0bobserved_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nobservedAt\x12\x1a\n\x08\x63\x61ptured\x18\x10 \x01(\x08R\x08\x63\x61ptured\"X\n\nNextAction\x12@\n\x08redirect\x18\x01 \x01(\x0b\x32\".payments.result.v1.RedirectActionH\x00R\x08redirectB\x08\n\x06\x61\x63tion\"R\n\x0eRedirectAction\x12!\n\x0credirect_url\x18\x01 \x01(\tR\x0bredirectUrl\x12\x1d\n\nreturn_url\x18\x02 \x01(\tR\treturnUrl*\x94\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_SUCCEEDED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x1b\n\x17OUTCOME_REQUIRES_ACTION\x10\x03\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x04\x12\x13\n\x0fOUTCOME_PENDING\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpayments/result/v1/result.proto\x12\x12payments.result.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!payments/core/v1/error_code.proto\x1a\x1cpayments/core/v1/money.proto\"\xf3\x05\n\x06Result\x12\x18\n\x07success\x18\x01 \x01(\x08R\x07success\x12\x35\n\x07outcome\x18\x02 \x01(\x0e\x32\x1b.payments.result.v1.OutcomeR\x07outcome\x12!\n\x0cprocessor_id\x18\x03 \x01(\tR\x0bprocessorId\x12:\n\nerror_code\x18\x04 \x01(\x0e\x32\x1b.payments.core.v1.ErrorCodeR\terrorCode\x12\x42\n\x10\x61mount_processed\x18\x05 \x01(\x0b\x32\x17.payments.core.v1.MoneyR\x0f\x61mountProcessed\x12\x1d\n\nlatency_ms\x18\x06 \x01(\x05R\tlatencyMs\x12\x1c\n\tretryable\x18\x07 \x01(\x08R\tretryable\x12/\n\x13processor_reference\x18\x08 \x01(\tR\x12processorReference\x12?\n\x0bnext_action\x18\t \x01(\x0b\x32\x1e.payments.result.v1.NextActionR\nnextAction\x12!\n\x0c\x64\x65\x63line_code\x18\n \x01(\tR\x0b\x64\x65\x63lineCode\x12!\n\x0cuser_message\x18\x0b \x01(\tR\x0buserMessage\x12\x18\n\x07\x61nomaly\x18\x0c \x01(\tR\x07\x61nomaly\x12<\n\rprocessor_fee\x18\r \x01(\x0b\x32\x17.payments.core.v1.MoneyR\x0cprocessorFee\x12)\n\x03raw\x18\x0e \x01(\x0b\x32\x17.google.protobuf.StructR\x03raw\x12;\n\x0bobserved_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nobservedAt\x12@\n\x0f\x61mount_captured\x18\x10 \x01(\x0b\x32\x17.payments.core.v1.MoneyR\x0e\x61mountCaptured\"X\n\nNextAction\x12@\n\x08redirect\x18\x01 \x01(\x0b\x32\".payments.result.v1.RedirectActionH\x00R\x08redirectB\x08\n\x06\x61\x63tion\"R\n\x0eRedirectAction\x12!\n\x0credirect_url\x18\x01 \x01(\tR\x0bredirectUrl\x12\x1d\n\nreturn_url\x18\x02 \x01(\tR\treturnUrl*\x94\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_SUCCEEDED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x1b\n\x17OUTCOME_REQUIRES_ACTION\x10\x03\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x04\x12\x13\n\x0fOUTCOME_PENDING\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'payments.result.v1.result_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=1078
-  _globals['_OUTCOME']._serialized_end=1226
+  _globals['_OUTCOME']._serialized_start=1116
+  _globals['_OUTCOME']._serialized_end=1264
   _globals['_RESULT']._serialized_start=184
-  _globals['_RESULT']._serialized_end=901
-  _globals['_NEXTACTION']._serialized_start=903
-  _globals['_NEXTACTION']._serialized_end=991
-  _globals['_REDIRECTACTION']._serialized_start=993
-  _globals['_REDIRECTACTION']._serialized_end=1075
+  _globals['_RESULT']._serialized_end=939
+  _globals['_NEXTACTION']._serialized_start=941
+  _globals['_NEXTACTION']._serialized_end=1029
+  _globals['_REDIRECTACTION']._serialized_start=1031
+  _globals['_REDIRECTACTION']._serialized_end=1113
 # @@protoc_insertion_point(module_scope)

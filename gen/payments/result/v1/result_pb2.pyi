@@ -80,7 +80,7 @@ class Result(_message.Message):
     PROCESSOR_FEE_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
     OBSERVED_AT_FIELD_NUMBER: _builtins.int
-    CAPTURED_FIELD_NUMBER: _builtins.int
+    AMOUNT_CAPTURED_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """Whether the processor did what it was asked: true for OUTCOME_SUCCEEDED alone."""
     outcome: Global___Outcome.ValueType
@@ -101,10 +101,6 @@ class Result(_message.Message):
     """What the customer may be told about the error, in a sentence; empty when there is no error."""
     anomaly: _builtins.str
     """How the answer differs from what was asked, which is never a success; empty when it fits."""
-    captured: _builtins.bool
-    """Whether the amount is taken: by an authorization that was to take it at once, or by whatever
-    took it before it could be released, so that a void failed.
-    """
     @_builtins.property
     def amount_processed(self) -> _money_pb2.Money:
         """The amount that was held, taken, released or returned; zero unless the attempt succeeded."""
@@ -125,6 +121,12 @@ class Result(_message.Message):
     def observed_at(self) -> _timestamp_pb2.Timestamp:
         """When the answer was received."""
 
+    @_builtins.property
+    def amount_captured(self) -> _money_pb2.Money:
+        """What is taken: by an authorization that was to take its amount at once, or by whatever took it
+        before it could be released, so that a void failed. Absent where nothing is.
+        """
+
     def __init__(
         self,
         *,
@@ -143,11 +145,11 @@ class Result(_message.Message):
         processor_fee: _money_pb2.Money | None = ...,
         raw: _struct_pb2.Struct | None = ...,
         observed_at: _timestamp_pb2.Timestamp | None = ...,
-        captured: _builtins.bool = ...,
+        amount_captured: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount_processed", b"amount_processed", "next_action", b"next_action", "observed_at", b"observed_at", "processor_fee", b"processor_fee", "raw", b"raw"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount_captured", b"amount_captured", "amount_processed", b"amount_processed", "next_action", b"next_action", "observed_at", b"observed_at", "processor_fee", b"processor_fee", "raw", b"raw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_processed", b"amount_processed", "anomaly", b"anomaly", "captured", b"captured", "decline_code", b"decline_code", "error_code", b"error_code", "latency_ms", b"latency_ms", "next_action", b"next_action", "observed_at", b"observed_at", "outcome", b"outcome", "processor_fee", b"processor_fee", "processor_id", b"processor_id", "processor_reference", b"processor_reference", "raw", b"raw", "retryable", b"retryable", "success", b"success", "user_message", b"user_message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_captured", b"amount_captured", "amount_processed", b"amount_processed", "anomaly", b"anomaly", "decline_code", b"decline_code", "error_code", b"error_code", "latency_ms", b"latency_ms", "next_action", b"next_action", "observed_at", b"observed_at", "outcome", b"outcome", "processor_fee", b"processor_fee", "processor_id", b"processor_id", "processor_reference", b"processor_reference", "raw", b"raw", "retryable", b"retryable", "success", b"success", "user_message", b"user_message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -205,14 +205,14 @@ class SimulatedAdapter:
         payment.captured_minor = attempt.amount.amount_minor
         self._note(payment, attempt, EventType.CAPTURED)
         verdict = self._verdict(Outcome.SUCCEEDED, payment, attempt, payment.hold)
-        return replace(verdict, captured=attempt.capture_at_once)
+        return replace(verdict, captured=attempt.amount if attempt.capture_at_once else None)
 
     def _void(self, attempt: Attempt) -> Verdict:
         payment = self._payments.get(attempt.hold or "")
         if payment is None:
             return _refused(payment, "not_held")
         if payment.state is EventType.CAPTURED:
-            return replace(_refused(payment, "not_held"), captured=True)
+            return replace(_refused(payment, "not_held"), captured=payment.captured)
         if payment.state is not EventType.CANCELED:
             payment.state = EventType.CANCELED
             self._note(payment, attempt, EventType.CANCELED)

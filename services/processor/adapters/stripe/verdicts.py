@@ -41,7 +41,9 @@ def charge(intent: Intent, raw: Raw) -> Verdict:
     if intent.capture_method != "automatic":
         raise Misfit("asked to take it, the answer only holds it", reference=intent.id, raw=raw)
     if intent.state == "succeeded":
-        return replace(_done(Outcome.SUCCEEDED, intent, intent.received, raw), captured=True)
+        return replace(
+            _done(Outcome.SUCCEEDED, intent, intent.received, raw), captured=intent.received
+        )
     return _asked_for(intent, raw)
 
 
@@ -72,7 +74,7 @@ def void(intent: Intent, raw: Raw) -> Verdict:
     if intent.state == "canceled":
         return _done(Outcome.SUCCEEDED, intent, intent.amount, raw)
     if intent.state == "succeeded":
-        return replace(_refused(intent, raw), captured=True)
+        return replace(_refused(intent, raw), captured=intent.received)
     if intent.state in _NOT_CAPTURED:
         return unknown(ErrorCode.PROCESSING_ERROR, reference=intent.id, raw=raw)
     raise _strange(intent, raw)
