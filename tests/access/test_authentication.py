@@ -138,7 +138,7 @@ async def test_no_log_line_shows_a_key(access: AccessUnderTest) -> None:
         await refusal_of(access.stub, new_secret())
         # Put where ids go, and told by whoever handles a key carelessly.
         misplaced = key_request(made.secret_value)
-        with pytest.raises(Exception, match="MerchantId"), typed_errors():
+        with pytest.raises(Exception, match="the id of a merchant"), typed_errors():
             await access.stub.CreateApiKey(misplaced)
         structlog.get_logger().info("careless", shown=made.secret_value)
     finally:
